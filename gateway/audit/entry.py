@@ -1,0 +1,63 @@
+"""One audit entry: who asked what, when, what was answered and why.
+
+Never in an entry: a token, a cookie, a query value, a body, a field's value.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from gateway.domain.access import WindowState
+from gateway.domain.decision import RuleRef
+from gateway.domain.reason import Cause, Reason
+from gateway.domain.subject import DeviceId, Role, StaffId
+from gateway.domain.time import Instant
+
+
+class Phase(StrEnum):
+    """Which line of a request this is."""
+
+    ANSWER = "answer"  # the only line of a read or a refusal; the last line of a write
+    INTENT = "intent"  # a write, entered before it is forwarded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One line of the trail. Both lines of a write carry the same `request_id`.
+
+    Attributes:
+        at: when the request came in (one clock reading per request).
+        path: the raw path without query, at most 256 characters; only on refusals that no
+            route accounts for (`unmapped`, malformed), None otherwise.
+        route: the adapter's route as written (`GET /api/clients/{id}`), None if unmapped.
+        record: the record id from the path, if the route names one.
+        status: sent to the client; None on an intent.
+        reason: None on an intent.
+        shown, hidden: field names, sorted, of answers that were cut; () otherwise.
+        suppressed: how many earlier refusals of unidentified callers this line stands for.
+    """
+
+    request_id: str
+    at: Instant
+    phase: Phase
+    method: str
+    peer: str
+    policy: str
+    path: str | None = None
+    route: str | None = None
+    resource: str | None = None
+    action: str | None = None
+    record: str | None = None
+    staff: StaffId | None = None
+    salon: str | None = None
+    roles: tuple[Role, ...] = ()
+    device: DeviceId | None = None
+    app: str | None = None
+    window: WindowState | None = None
+    exempt: bool = False
+    status: int | None = None
+    reason: Reason | None = None
+    cause: Cause | None = None
+    rules: tuple[RuleRef, ...] = ()
+    shown: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    suppressed: int = 0

@@ -1,0 +1,85 @@
+"""Requests and answers as values, free of any HTTP library."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import NewType, Protocol
+
+from gateway.domain.decision import Refusal
+
+Headers = tuple[tuple[str, str], ...]  # in wire order, names as they came
+
+# A request target that `mapping/target.py` accepted: exactly the bytes that will be sent.
+CanonicalPath = NewType("CanonicalPath", str)
+# A body that `masking/cut.py` made: nothing hidden is left in it.
+MaskedBody = NewType("MaskedBody", bytes)
+
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inbound:
+    """A request as the proxy shell hands it over, nothing decoded or repaired.
+
+    Attributes:
+        target: the raw request target, as on the request line.
+        version: `1.0` or `1.1`; anything else is refused by the wire guard.
+        peer: the socket peer's IP address.
+        secure: the client's side of the connection is TLS.
+    """
+
+    method: str
+    target: str
+    version: str
+    headers: Headers
+    peer: str
+    secure: bool
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Every value of one header, in order; names compare case-insensitively."""
+        wanted = name.lower()
+        return tuple(value for key, value in self.headers if key.lower() == wanted)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CanonicalTarget:
+    """A request target in the one form we accept. Only `mapping/target.py` makes one.
+
+    Attributes:
+        path: what is sent upstream, before the `?`.
+        segments: the decoded path segments; `()` for `/`.
+        query: decoded name/value pairs in order.
+        wire: path and query exactly as they came, which is exactly as they go.
+    """
+
+    path: CanonicalPath
+    segments: tuple[str, ...]
+    query: tuple[tuple[str, str], ...]
+    wire: str
+
+
+class BodySource(Protocol):
+    """The client's request body, read once: whole, or as a stream."""
+
+    async def read(self, max_bytes: int) -> bytes:
+        """The whole body. Raises RequestError BODY_TOO_LARGE or BODY_TIMEOUT."""
+        ...
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """Chunk by chunk, with back-pressure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What the shell sends back for a request that was let through.
+
+    Attributes:
+        body: whole and masked, or a stream that needs no cut.
+    """
+
+    status: int
+    headers: Headers = ()
+    body: bytes | AsyncIterator[bytes] = field(default=b"", repr=False)
+
+
+Outcome = Answer | Refusal

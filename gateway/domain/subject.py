@@ -1,0 +1,98 @@
+"""People and roles, in separate name spaces, and the principal a request comes from."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import NewType
+
+StaffId = NewType("StaffId", str)  # `staff:ann`
+Role = NewType("Role", str)  # `role:stylist`
+DeviceId = NewType("DeviceId", str)  # as the token names it, no prefix
+
+ANYONE = Role("role:anyone")  # everyone on the roster, and nobody else
+MAX_ROLE_DEPTH = 5  # stock Casbin silently stops matching at 10: we refuse long before
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+
+
+def is_name(text: str) -> bool:
+    """Is this a name as files may spell it: lower-case ASCII, digits, `_`, `-`?"""
+    return _NAME.fullmatch(text) is not None
+
+
+def staff_id(bare: str) -> StaffId:
+    """`ann` → `staff:ann`. Raises ValueError if the name is not one."""
+    if not is_name(bare):
+        raise ValueError("a staff id is lower-case letters, digits, `_` and `-`")
+    return StaffId(f"staff:{bare}")
+
+
+@dataclass(frozen=True, slots=True)
+class RoleGraph:
+    """Which role carries which: `g, role:manager, role:reception` and its like.
+
+    Attributes:
+        parents: role or staff → the roles it is given directly.
+    """
+
+    parents: Mapping[str, frozenset[Role]]
+
+    def closure(self, start: Iterable[str]) -> frozenset[Role]:
+        """Every role reached from `start`, the roles in `start` included."""
+        found: set[Role] = set()
+        todo = list(start)
+        while todo:
+            name = todo.pop()
+            if name.startswith("role:"):
+                if name in found:
+                    continue
+                found.add(Role(name))
+            todo.extend(self.parents.get(name, ()))
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """An authenticated person on the roster, with the roles of this request.
+
+    INVARIANT: `acting <= held`. A token may narrow what its bearer acts as; it never adds.
+    Allows are asked of `acting`, denies of `held`, so that narrowing never widens.
+
+    Attributes:
+        held: every role the roster and the `g` rows give, inherited ones and
+            `role:anyone` included.
+        acting: the part of `held` that this token may use.
+        first_role: first in the roster; the only person-like label a metric may carry.
+        device: the token's device, None when it names none.
+        epoch: the token's device-session epoch.
+        app: the token's `app` claim, None when it has none (an unknown fact).
+        joined, on_notice_since, leaves_on, trained_until: dates on the salon's calendar;
+            None = not given.
+        nda_signed: None = the roster does not say.
+        approved_devices: device ids the owner approved on the roster.
+    """
+
+    staff: StaffId
+    salon: str
+    held: frozenset[Role]
+    acting: frozenset[Role]
+    first_role: Role
+    device: DeviceId | None
+    epoch: int
+    app: str | None
+    joined: date | None = None
+    on_notice_since: date | None = None
+    leaves_on: date | None = None
+    trained_until: date | None = None
+    nda_signed: bool | None = None
+    approved_devices: frozenset[DeviceId] = frozenset()
+
+    def __post_init__(self) -> None:
+        if not self.acting <= self.held:
+            raise ValueError("a token may narrow the roster's roles, never add")
+
+    @property
+    def subjects(self) -> frozenset[str]:
+        """The names that a rule's `who` may match for a deny."""
+        return self.held | {self.staff}

@@ -1,0 +1,215 @@
+"""What the core asks of the world: small Protocols, implemented in `backends/`.
+
+Each has one contract suite in tests/contract/ that every implementation runs. None of
+them decides anything. All of them fail by raising the error named here, in bounded time.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.audit.entry import Entry
+from gateway.domain.access import WindowState
+from gateway.domain.decision import Clearance
+from gateway.domain.http import CanonicalTarget, Headers
+from gateway.domain.reason import Cause, Reason
+from gateway.domain.subject import DeviceId, Role, StaffId
+from gateway.domain.time import Instant
+
+
+class Clock(Protocol):
+    """The only way to learn the time."""
+
+    def now(self) -> Instant:
+        """The current instant, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never jump, for durations only."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRow:
+    """One line of `session list`.
+
+    Attributes:
+        device: None for the row that stands for the person.
+        floor: a token is current iff its epoch is at least this.
+        changed_at: when the row was enrolled or last revoked.
+    """
+
+    staff: StaffId
+    device: DeviceId | None
+    floor: int
+    changed_at: Instant
+
+
+class EpochStore(Protocol):
+    """Device-session epochs: who has been logged out since which token.
+
+    One counter per person, one floor per person and one per device of theirs. A token
+    carries the counter's value at its issue and is current iff
+    `token.epoch >= max(person floor, floor of its device)`.
+
+    Counters start at the milliseconds of the enrolment, so a store that lost its memory
+    can only ever start higher: a flush revives no revoked token.
+
+    Every method raises StateUnavailableError when the store cannot answer in time.
+    """
+
+    async def floor(self, staff: StaffId, device: DeviceId | None) -> int | None:
+        """The least epoch that is current, or None if the store does not know the person.
+
+        None is refused by the caller, never taken for zero. A device never seen has no
+        floor of its own: the person's counts.
+        """
+        ...
+
+    async def enrol(self, staff: StaffId, device: DeviceId | None, now: Instant) -> int:
+        """Make the person (and device) known, if new; return the epoch for a new token."""
+        ...
+
+    async def revoke(self, staff: StaffId, device: DeviceId | None, now: Instant) -> int:
+        """Log out: raise the floor of the person, or of one device, above every issued epoch.
+
+        Works for people the store does not know (they become known). Returns the new floor.
+        """
+        ...
+
+    async def rows(self) -> Sequence[EpochRow]:
+        """Everything known, people first, ordered by name."""
+        ...
+
+    async def check(self) -> None:
+        """Raise StateUnavailableError unless the store can answer now (`/readyz`)."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+class UpstreamAnswer(Protocol):
+    """The CRM's answer: head at once, body once, whole or as a stream."""
+
+    @property
+    def status(self) -> int:
+        """HTTP status code."""
+        ...
+
+    @property
+    def headers(self) -> Headers:
+        """Headers as they came, in order."""
+        ...
+
+    async def read(self, max_bytes: int) -> bytes:
+        """The whole body, still encoded as it came.
+
+        Raises:
+            UpstreamError: ANSWER_TOO_LARGE, UPSTREAM_TIMEOUT, or UPSTREAM_INVALID when the
+                connection broke before the announced end.
+        """
+        ...
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """Chunk by chunk; raises UpstreamError if the body breaks off."""
+        ...
+
+    async def close(self) -> None:
+        """Give the connection back, or drop it if the body was not read. Safe to call twice."""
+        ...
+
+
+class Upstream(Protocol):
+    """The CRM behind the gateway. Forwards; decides nothing."""
+
+    async def send(
+        self,
+        clearance: Clearance,
+        *,
+        method: str,
+        target: CanonicalTarget,
+        headers: Headers,
+        body: bytes | AsyncIterator[bytes] | None,
+    ) -> UpstreamAnswer:
+        """Forward one request: these headers and no others, these bytes of the target.
+
+        Takes a clearance, so a refused request cannot be forwarded by mistake.
+
+        Raises:
+            UpstreamError: UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT or UPSTREAM_INVALID.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raise UpstreamError unless a connection can be opened now (`/readyz`)."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Where audit entries go."""
+
+    async def append(self, entry: Entry) -> None:
+        """Make the entry durable: it is on disk when this returns.
+
+        Raises:
+            AuditUnavailableError: it is not, for whatever reason.
+        """
+        ...
+
+    async def check(self) -> None:
+        """Raise AuditUnavailableError unless an entry could be written now (`/readyz`)."""
+        ...
+
+    async def close(self) -> None:
+        """Flush and close."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Labels:
+    """The labels of one answered request: all of closed sets, none of them a person or path."""
+
+    role: Role | None
+    resource: str | None
+    action: str | None
+    reason: Reason
+    window: WindowState | None
+    status: int
+
+
+class Meter(Protocol):
+    """Metrics. Every name stands in `backends/meter.py`. Never raises."""
+
+    def answered(self, labels: Labels, seconds: float) -> None:
+        """Count one request and its total duration."""
+        ...
+
+    def unauthenticated(self, cause: Cause) -> None:
+        """Count a refused credential by what was wrong with it."""
+        ...
+
+    def decided(self, seconds: float) -> None:
+        """Observe how long a decision took."""
+        ...
+
+    def forwarded(self, seconds: float) -> None:
+        """Observe how long the CRM took, to the end of its answer."""
+        ...
+
+    def exempt_access(self, role: Role, resource: str) -> None:
+        """Count an access outside hours that an exempt role allowed."""
+        ...
+
+    def after_hours_attempt(self, role: Role, resource: str) -> None:
+        """Count an access that the window refused."""
+        ...
+
+    def dropped(self, resource: str, field_class: str, count: int) -> None:
+        """Count values that left an answer, by field class (`-` for fields without one)."""
+        ...

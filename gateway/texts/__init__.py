@@ -1,0 +1,1 @@
+"""Strict readers of what people type: bytes to text, YAML to values with places."""
