@@ -55,8 +55,8 @@ class Resource:
 
     @property
     def maskable(self) -> tuple[str, ...]:
-        """Everything that can be hidden: the fields and `unmapped`."""
-        return (*self.fields, UNMAPPED)
+        """Everything that can be hidden: the fields, and `unmapped` on a sensitive resource."""
+        return (*self.fields, UNMAPPED) if self.sensitive else tuple(self.fields)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

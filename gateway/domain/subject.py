@@ -14,6 +14,7 @@ ANYONE = Role("role:anyone")  # everyone on the roster, and nobody else
 MAX_ROLE_DEPTH = 5  # stock Casbin silently stops matching at 10: we refuse long before
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
+_DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 
 
 def is_name(text: str) -> bool:
@@ -26,6 +27,16 @@ def staff_id(bare: str) -> StaffId:
     if not is_name(bare):
         raise ValueError("a staff id is lower-case letters, digits, `_` and `-`")
     return StaffId(f"staff:{bare}")
+
+
+def device_id(text: str) -> DeviceId:
+    """A device as tokens and the roster name it. Raises ValueError if it is not one.
+
+    The alphabet of a UUID or of a name somebody types: it becomes part of a state key.
+    """
+    if _DEVICE.fullmatch(text) is None:
+        raise ValueError("a device id is 1 to 64 letters, digits, `.`, `_` and `-`")
+    return DeviceId(text)
 
 
 @dataclass(frozen=True, slots=True)

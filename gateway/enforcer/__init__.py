@@ -1,0 +1,1 @@
+"""The decision's core: rules and hours compiled at load, one pure function at request time."""

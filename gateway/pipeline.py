@@ -1,0 +1,486 @@
+"""One request, stage by stage. Read this file first.
+
+guard -> canonical target -> route -> identify -> device session -> standing -> decide
+      -> question asked? -> forward -> cut -> still current? -> audit -> answer
+
+INVARIANTS, each with a test of its name in tests/unit/test_pipeline.py:
+
+* one_entry: every request that a rule decided leaves exactly one answer entry, written
+  before a byte of the answer goes out; a write leaves an intent before it is forwarded.
+* no_exception_allows: whatever a stage raises, the client gets a refusal.
+* one_clock_reading, one_bundle: a request lives in one instant, under one policy.
+
+Each stage hands out the only value that the next one takes (`Guarded`, `CanonicalTarget`,
+`Principal`, `CurrentPrincipal`, `StandingPrincipal`, `Permit`, `MaskedBody`), so a stage
+that is forgotten does not type-check.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from gateway.audit.entry import Entry, Phase
+from gateway.audit.quota import RefusalQuota
+from gateway.bundle import Bundle
+from gateway.domain.access import Access, Window
+from gateway.domain.decision import Clearance, Denial, Passage, Permit, Refusal
+from gateway.domain.errors import GatewayError, OperatorError, RequestError, UpstreamError
+from gateway.domain.http import (
+    SAFE_METHODS,
+    Answer,
+    BodySource,
+    CanonicalTarget,
+    Headers,
+    Inbound,
+    Outcome,
+)
+from gateway.domain.reason import STATUS, Reason
+from gateway.domain.subject import Principal
+from gateway.domain.time import Instant
+from gateway.enforcer.decide import decide
+from gateway.identity.claims import TokenPolicy, verify
+from gateway.identity.credential import credential
+from gateway.identity.principal import resolve
+from gateway.identity.session import StandingPrincipal, require_current, require_standing
+from gateway.mapping.guard import Guarded, WireLimits, guard
+from gateway.mapping.hygiene import answer_headers, location, request_headers
+from gateway.mapping.query import require_answerable
+from gateway.mapping.routes import RouteKind, RouteMatch, find
+from gateway.mapping.target import canonical
+from gateway.masking.cut import MAX_CUT_BODY, Cut, content_is_json, cut, cut_error
+from gateway.masking.plan import Plan
+from gateway.masking.writes import fields_sent, require_json_body, require_writable
+from gateway.ports import (
+    AuditTrail,
+    Clock,
+    EpochStore,
+    Labels,
+    Meter,
+    Upstream,
+    UpstreamAnswer,
+)
+
+log = logging.getLogger("gateway.pipeline")
+
+MAX_PATH_IN_ENTRY = 256  # characters; the rest of a refused path tells nobody anything
+BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+class BundleSource(Protocol):
+    """Where the current policy is. Asked once per request."""
+
+    def current(self) -> Bundle:
+        """The last good bundle."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doorway:
+    """How the gateway is set up towards both sides: gateway.yaml, as far as requests care.
+
+    Attributes:
+        cookie: the one cookie that may carry the token; None = `Authorization` only.
+        origins: our own, for unsafe methods with the cookie.
+        upstream_origin: scheme, host and port of the CRM, to recognise its own redirects.
+        inject: headers that the CRM gets from us.
+    """
+
+    limits: WireLimits
+    tokens: TokenPolicy
+    max_request_body: int
+    upstream_origin: str
+    cookie: str | None = None
+    origins: frozenset[str] = frozenset()
+    inject: Headers = ()
+    pass_cookies: frozenset[str] = frozenset()
+    forward_token: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """The stages, with the world they need passed in."""
+
+    bundles: BundleSource
+    doorway: Doorway
+    clock: Clock
+    epochs: EpochStore
+    upstream: Upstream
+    audit: AuditTrail
+    meter: Meter
+    new_request_id: Callable[[], str]
+    quota: RefusalQuota = field(default_factory=RefusalQuota)
+
+    async def run(self, inbound: Inbound, body: BodySource) -> Outcome:
+        """Answer one request. Never raises, except when it is cancelled."""
+        started = self.clock.monotonic()
+        now = self.clock.now()
+        bundle = self.bundles.current()
+        # What is known so far; each stage that learns something makes the next one.
+        entry = Entry(
+            request_id=self.new_request_id(),
+            at=now,
+            phase=Phase.ANSWER,
+            method=inbound.method[:16],
+            path=inbound.target.partition("?")[0][:MAX_PATH_IN_ENTRY],
+            peer=inbound.peer,
+            policy=bundle.digest,
+        )
+        window: Window | None = None
+        try:
+            guarded = guard(inbound, self.doorway.limits)
+            target = canonical(guarded)
+            match = find(bundle.adapter.routes, inbound.method, target)
+            if match is not None and match.route.kind is RouteKind.PUBLIC:
+                return await self._pass(
+                    Passage(reason=Reason.PUBLIC), guarded, target, body, entry, started
+                )
+            principal = self._identify(guarded, bundle, now)
+            entry = _with_person(entry, principal)
+            current = require_current(principal, await self._floor(principal))
+            person = require_standing(current, bundle.today(principal.salon, now))
+            match = _require_mapped(match)
+            if match.route.kind is RouteKind.PASS:
+                return await self._pass(
+                    Passage(reason=Reason.PASSED), guarded, target, body, entry, started
+                )
+            window = bundle.window(person.salon, now)
+            entry = _with_route(entry, match, window)
+            permit_or_denial = self._decide(bundle, person, match, window, now, inbound.peer)
+            if isinstance(permit_or_denial, Denial):
+                return await self._deny(permit_or_denial, entry, window, started)
+            permit = permit_or_denial
+            entry = replace(entry, rules=permit.by, exempt=permit.exempt)
+            require_answerable(match.route, target.query, permit.hidden)
+            sent = await self._judged_body(guarded, body, match, permit)
+            entry, answer = await self._exchange(
+                bundle, guarded, target, match, permit, principal, sent, entry
+            )
+        except GatewayError as error:
+            return await self._refuse(entry, error, window, started)
+        except Exception:
+            # A bug of ours. The client gets a refusal; the trace goes to the log, not to them.
+            log.exception("internal_error", extra={"request_id": entry.request_id})
+            error = OperatorError(Reason.INTERNAL_ERROR, "The gateway failed; it let nothing by.")
+            return await self._refuse(entry, error, window, started)
+        else:
+            if entry.exempt:
+                self.meter.exempt_access(principal.first_role, match.route.resource.name)
+            self._count(entry, started)
+            return answer
+
+    # -- who ------------------------------------------------------------------------------
+
+    def _identify(self, guarded: Guarded, bundle: Bundle, now: Instant) -> Principal:
+        """One credential → a person on the roster."""
+        token = credential(guarded, cookie=self.doorway.cookie, own_origins=self.doorway.origins)
+        return resolve(verify(token, self.doorway.tokens, now), bundle.people)
+
+    async def _floor(self, principal: Principal) -> int | None:
+        return await self.epochs.floor(principal.staff, principal.device)
+
+    # -- may they -------------------------------------------------------------------------
+
+    def _decide(
+        self,
+        bundle: Bundle,
+        person: StandingPrincipal,
+        match: RouteMatch,
+        window: Window,
+        now: Instant,
+        peer: str,
+    ) -> Permit | Denial:
+        """Ask the decision point, and measure it."""
+        started = self.clock.monotonic()
+        access = Access(
+            principal=person,
+            resource=match.route.resource,
+            action=match.route.action,
+            facts=bundle.facts(person, window, now, peer),
+        )
+        decision = decide(bundle.index, access)
+        self.meter.decided(self.clock.monotonic() - started)
+        return decision
+
+    async def _judged_body(
+        self, guarded: Guarded, body: BodySource, match: RouteMatch, permit: Permit
+    ) -> bytes | None:
+        """Read what the client sends and refuse what they may not write.
+
+        Returns:
+            Exactly the bytes that were judged, which are the bytes that are forwarded.
+        """
+        if not _has_body(guarded):
+            return None
+        if guarded.method not in {"POST", "PUT", "PATCH"}:
+            raise RequestError(Reason.BODY_INVALID, f"A {guarded.method} carries no body here.")
+        data = await body.read(self.doorway.max_request_body)
+        if data:
+            require_json_body(guarded.headers)
+            resource = match.route.resource
+            sent = fields_sent(data, resource)
+            require_writable(sent, permit, method=guarded.method, resource=resource)
+        return data
+
+    # -- there and back -------------------------------------------------------------------
+
+    async def _exchange(
+        self,
+        bundle: Bundle,
+        guarded: Guarded,
+        target: CanonicalTarget,
+        match: RouteMatch,
+        permit: Permit,
+        principal: Principal,
+        sent: bytes | None,
+        entry: Entry,
+    ) -> tuple[Entry, Answer]:
+        """Forward, cut, make sure that the person is still logged in, and enter it all.
+
+        Nothing of the answer leaves before its entry is on disk.
+        """
+        plan = bundle.plan(match.route, permit.hidden)
+        write = guarded.method not in SAFE_METHODS
+        if write:
+            await self.audit.append(replace(entry, phase=Phase.INTENT))
+        began = self.clock.monotonic()
+        forwarded = await self._send(
+            permit, guarded, target, sent, entry, streamed=plan.nothing_to_do, write=write
+        )
+        try:
+            answer, made = await self._shown(forwarded, guarded, match, plan)
+            self.meter.forwarded(self.clock.monotonic() - began)
+            require_current(principal, await self._floor(principal))
+            entry = replace(entry, status=answer.status, reason=Reason.RULE_ALLOWS)
+            if made is not None:
+                entry = replace(entry, shown=made.shown_fields, hidden=made.hidden_fields)
+            await self.audit.append(entry)
+        except BaseException as error:
+            await forwarded.close()
+            if write and isinstance(error, GatewayError):
+                raise _applied_not_shown() from error
+            raise
+        for field_class, count in made.dropped.items() if made is not None else ():
+            self.meter.dropped(match.route.resource.name, field_class, count)
+        return entry, answer
+
+    async def _send(
+        self,
+        clearance: Clearance,
+        guarded: Guarded,
+        target: CanonicalTarget,
+        sent: bytes | None,
+        entry: Entry,
+        *,
+        streamed: bool,
+        write: bool,
+    ) -> UpstreamAnswer:
+        """Forward what was decided, and nothing else."""
+        headers = self._outgoing(guarded, entry.request_id, cut=not streamed)
+        try:
+            return await self.upstream.send(
+                clearance, method=guarded.method, target=target, headers=headers, body=sent
+            )
+        except UpstreamError as error:
+            # Only a connection that was never made proves that nothing was applied.
+            if write and error.reason is not Reason.UPSTREAM_UNREACHABLE:
+                raise _applied_not_shown() from error
+            raise
+
+    def _outgoing(self, guarded: Guarded, request_id: str, *, cut: bool) -> Headers:
+        door = self.doorway
+        return request_headers(
+            guarded,
+            inject=door.inject,
+            pass_cookies=door.pass_cookies,
+            forward_token=door.forward_token,
+            request_id=request_id,
+            peer=guarded.peer,
+            secure=guarded.secure,
+            host="".join(guarded.values("host")[:1]),
+            cut=cut,
+        )
+
+    async def _shown(
+        self, answer: UpstreamAnswer, guarded: Guarded, match: RouteMatch, plan: Plan
+    ) -> tuple[Answer, Cut | None]:
+        """What of the CRM's answer may be seen: cut, or streamed if nothing is to be cut."""
+        if plan.nothing_to_do:
+            return self._streamed(answer, guarded), None
+        if answer.status in REDIRECTS or answer.status < 200:
+            raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
+        headers = answer_headers(
+            answer.headers,
+            cut=True,
+            allowed=match.route.answer_headers,
+            pass_cookies=self.doorway.pass_cookies,
+        )
+        if guarded.method == "HEAD" or answer.status in BODYLESS:
+            await answer.close()
+            return Answer(status=answer.status, headers=headers), None
+        body = await answer.read(MAX_CUT_BODY)
+        if answer.status >= 400:
+            made = cut_error(body, plan)
+        elif not body:
+            return Answer(status=answer.status, headers=headers), None
+        elif not content_is_json(answer.headers):
+            raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM's answer is not JSON.")
+        elif answer.status == 206:
+            raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM answered with a part only.")
+        else:
+            made = cut(body, plan)
+        return Answer(status=answer.status, headers=headers, body=made.body), made
+
+    def _streamed(self, answer: UpstreamAnswer, guarded: Guarded) -> Answer:
+        """An answer that needs no cut, chunk by chunk."""
+        door = self.doorway
+        headers = answer_headers(
+            answer.headers, cut=False, allowed=frozenset(), pass_cookies=door.pass_cookies
+        )
+        if answer.status in REDIRECTS:
+            headers = tuple(
+                (name, _own_location(value, door.upstream_origin))
+                if name.lower() == "location"
+                else (name, value)
+                for name, value in headers
+            )
+        if guarded.method == "HEAD" or answer.status in BODYLESS:
+            return Answer(status=answer.status, headers=headers)
+        return Answer(status=answer.status, headers=headers, body=answer.stream())
+
+    async def _pass(
+        self,
+        passage: Passage,
+        guarded: Guarded,
+        target: CanonicalTarget,
+        body: BodySource,
+        entry: Entry,
+        started: float,
+    ) -> Answer:
+        """A `pass` or `public` route: no rules, no cut, no entry; counted."""
+        answer = await self.upstream.send(
+            passage,
+            method=guarded.method,
+            target=target,
+            headers=self._outgoing(guarded, entry.request_id, cut=False),
+            body=body.stream() if _has_body(guarded) else None,
+        )
+        try:
+            shown = self._streamed(answer, guarded)
+        except UpstreamError:
+            await answer.close()
+            raise
+        self._count(replace(entry, reason=passage.reason, status=shown.status), started)
+        return shown
+
+    # -- the last word --------------------------------------------------------------------
+
+    async def _deny(self, denial: Denial, entry: Entry, window: Window, started: float) -> Refusal:
+        """A decision against the request."""
+        entry = replace(entry, rules=denial.by)
+        return await self._refuse(entry, RequestError(denial.reason), window, started)
+
+    async def _refuse(
+        self, entry: Entry, error: GatewayError, window: Window | None, started: float
+    ) -> Refusal:
+        """Enter and count a refusal; then say it."""
+        reason = error.reason
+        entry = replace(entry, reason=reason, cause=error.cause, status=STATUS[reason])
+        if reason is not Reason.AUDIT_UNAVAILABLE:
+            try:
+                await self._enter_refusal(entry)
+            except GatewayError as failed:
+                if reason is not Reason.APPLIED_NOT_SHOWN:  # that one must be told as it is
+                    return await self._refuse(entry, failed, window, started)
+        if error.cause is not None:
+            self.meter.unauthenticated(error.cause)
+        if reason is Reason.OUTSIDE_HOURS and entry.roles and entry.resource:
+            self.meter.after_hours_attempt(entry.roles[0], entry.resource)
+        self._count(entry, started)
+        return Refusal(
+            reason=reason,
+            request_id=entry.request_id,
+            detail=error.detail,
+            by=entry.rules,
+            opens_at=window.opens_at if window and reason is Reason.OUTSIDE_HOURS else None,
+            timezone=window.timezone if window else "UTC",
+            cause=error.cause,
+        )
+
+    async def _enter_refusal(self, entry: Entry) -> None:
+        """One entry each for known people; strangers share an allowance."""
+        if entry.staff is None:
+            suppressed = self.quota.admit(self.clock.monotonic())
+            if suppressed is None:
+                return
+            entry = replace(entry, suppressed=suppressed)
+        await self.audit.append(entry)
+
+    def _count(self, entry: Entry, started: float) -> None:
+        reason, status = entry.reason, entry.status
+        if reason is None or status is None:
+            raise ValueError("only an answered request is counted")
+        labels = Labels(
+            role=entry.roles[0] if entry.roles else None,
+            resource=entry.resource,
+            action=entry.action,
+            reason=reason,
+            window=entry.window,
+            status=status,
+        )
+        self.meter.answered(labels, self.clock.monotonic() - started)
+
+
+def _require_mapped(match: RouteMatch | None) -> RouteMatch:
+    """Strangers get 401 whether or not a path is mapped; people on the roster get 404."""
+    if match is None:
+        raise RequestError(Reason.UNMAPPED, "No route of the adapter fits this request.")
+    return match
+
+
+def _with_person(entry: Entry, principal: Principal) -> Entry:
+    first = principal.first_role
+    others = sorted(principal.acting - {first})
+    return replace(
+        entry,
+        staff=principal.staff,
+        salon=principal.salon,
+        roles=(first, *others),
+        device=principal.device,
+        app=principal.app,
+    )
+
+
+def _with_route(entry: Entry, match: RouteMatch, window: Window) -> Entry:
+    return replace(
+        entry,
+        path=None,
+        route=match.route.template,
+        resource=match.route.resource.name,
+        action=match.route.action,
+        record=match.record,
+        window=window.state,
+    )
+
+
+def _has_body(inbound: Inbound) -> bool:
+    """Does the request announce a body? RFC 9112 6.3: by either of these headers."""
+    return bool(inbound.values("transfer-encoding")) or any(
+        length.strip() != "0" for length in inbound.values("content-length")
+    )
+
+
+def _own_location(value: str, upstream: str) -> str:
+    """A redirect on the CRM's own origin, as a path on ours."""
+    path = location(value, upstream=upstream)
+    if path is None:
+        raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
+    return path
+
+
+def _applied_not_shown() -> UpstreamError:
+    return UpstreamError(
+        Reason.APPLIED_NOT_SHOWN,
+        "The change was sent to the CRM, but its answer cannot be shown. Look before you retry.",
+    )

@@ -1,0 +1,248 @@
+"""gateway.yaml, the file of ops: where to listen, what stands behind, how to know people.
+
+Flags > environment > file. Every key can be given as `SALON_GATEWAY_<KEY>` with `__`
+between levels (`SALON_GATEWAY_UPSTREAM__URL`), and as `..._FILE` naming a file that holds
+the value, for secrets. `${NAME}` in a value of the file is replaced from the environment.
+Files, the environment and the clock are read by the shell and given to `parse_settings`.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, model_validator
+
+from gateway.domain.finding import Finding, Place, PolicyError
+from gateway.domain.subject import is_name
+from gateway.texts.yamltext import Document, Strict, parse_yaml, validate
+
+PREFIX = "SALON_GATEWAY_"
+_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_RESERVED = frozenset({"CONFIG"})  # `SALON_GATEWAY_CONFIG` names the file itself
+
+
+def _network(text: str) -> str:
+    ip_network(text)  # raises ValueError with a readable message
+    return text
+
+
+def _origin(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError(f"`{text}` is not `http://host` or `https://host`")
+    if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username:
+        raise ValueError(f"`{text}` must be scheme, host and port only")
+    return text.rstrip("/")
+
+
+def _bare_name(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(f"`{text}` is not a name: lower-case letters, digits, `_` and `-`")
+    return text
+
+
+def _state_url(text: str) -> str:
+    if not text.startswith(("sqlite:", "redis://", "rediss://")):
+        raise ValueError("state is `sqlite:PATH`, `redis://HOST:PORT/DB` or `rediss://...`")
+    return text
+
+
+Port = Annotated[int, Field(ge=0, le=65535)]
+Seconds = Annotated[float, Field(gt=0, le=3600)]
+Name = Annotated[str, AfterValidator(_bare_name)]
+Origin = Annotated[str, AfterValidator(_origin)]
+Network = Annotated[str, AfterValidator(_network)]
+
+
+class Listen(Strict):
+    """Where the guarded port is."""
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    certificate: str | None = None  # PEM chain
+    key: str | None = None
+    names: tuple[str, ...] = ()  # Host values to answer to; none = any well-formed one
+
+    @model_validator(mode="after")
+    def _both_or_none(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("`certificate` and `key` go together; give both or neither")
+        return self
+
+
+class AdminListen(Strict):
+    """Where /healthz, /readyz and /metrics are. Keep it on loopback or a private network."""
+
+    host: str = "127.0.0.1"
+    port: Port = 9180
+    names: tuple[str, ...] = ()
+
+
+class Upstream(Strict):
+    """The CRM behind the gateway."""
+
+    url: Origin
+    adapter: str
+    headers: dict[str, str] = Field(default_factory=dict)
+    pass_cookies: tuple[str, ...] = ()
+    forward_token: bool = False
+    preserve_host: bool = False
+    ca_file: str | None = None
+    connect_timeout_seconds: Seconds = 2.0
+    answer_timeout_seconds: Seconds = 15.0
+    total_timeout_seconds: Seconds = 60.0
+
+
+class State(Strict):
+    """Where device-session epochs are kept."""
+
+    url: Annotated[str, AfterValidator(_state_url)] = "sqlite:state/epochs.sqlite3"
+
+
+class Audit(Strict):
+    """Where the audit trail is kept, and for how long."""
+
+    directory: str = "audit"
+    max_file_bytes: Annotated[int, Field(ge=4096, le=2**31)] = 64 * 2**20
+    retention_days: Annotated[int, Field(ge=1, le=36500)] | None = 400
+
+
+class ClaimNames(Strict):
+    """Which claim of a token says what."""
+
+    staff: str = "sub"
+    device: str = "device"
+    epoch: str = "epoch"
+    app: str = "app"
+    roles: str | None = None  # given: roles in it narrow the roster's, never add
+
+
+class Tokens(Strict):
+    """Whose tokens count, and how they are checked."""
+
+    issuer: str = "salon-gateway"
+    audience: str = "salon-crm"
+    secret: str | None = Field(default=None, repr=False)  # HS256, 32 bytes or more
+    jwks: str | None = None  # path of a JWKS file: RS256, ES256, EdDSA
+    claims: ClaimNames = ClaimNames()
+    leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 0
+    cookie: str | None = None  # besides `Authorization: Bearer`
+    origins: tuple[Origin, ...] = ()  # our own, for unsafe methods with the cookie
+
+    @model_validator(mode="after")
+    def _some_key(self) -> Self:
+        if self.secret is None and self.jwks is None:
+            raise ValueError("give a `secret` (HS256) or a `jwks` file, or nobody can sign in")
+        if self.cookie is not None and not self.origins:
+            raise ValueError("`cookie` needs `origins`: the gateway's own https://host")
+        return self
+
+
+class Limits(Strict):
+    """Bounds of one request. Beyond them it is refused, never cut short."""
+
+    request_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 2 * 2**20
+    body_timeout_seconds: Seconds = 30.0
+    header_timeout_seconds: Seconds = 10.0
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+
+
+class Settings(Strict):
+    """gateway.yaml, whole."""
+
+    listen: Listen = Listen()
+    admin_listen: AdminListen = AdminListen()
+    upstream: Upstream
+    policies: str = "policies"
+    state: State = State()
+    audit: Audit = Audit()
+    tokens: Tokens
+    limits: Limits = Limits()
+    apps: tuple[Name, ...] = ()  # values the token's `app` claim may have, for `app:<name>`
+    networks: dict[Name, tuple[Network, ...]] = Field(default_factory=dict)
+    log: Literal["json", "text"] = "json"
+
+
+def parse_settings(
+    text: str,
+    file: str,
+    environment: Mapping[str, str],
+    read_file: Callable[[str], str],
+) -> Settings:
+    """Read gateway.yaml, with the environment laid over it.
+
+    Args:
+        text: the file's text.
+        file: its name, for findings.
+        environment: the process environment.
+        read_file: reads the file that a `..._FILE` variable names; OSError if it cannot.
+
+    Raises:
+        PolicyError: every finding at once.
+    """
+    document = parse_yaml(text, file)
+    if not isinstance(document.data, dict):
+        raise PolicyError([document.finding("gateway.yaml holds keys and values")])
+    findings: list[Finding] = []
+    data = _substitute(document, document.data, (), environment, findings)
+    _overlay(data, environment, read_file, findings)
+    if findings:
+        raise PolicyError(findings)
+    return validate(Document(file, data, document.places), Settings)
+
+
+def _substitute(
+    document: Document,
+    value: Any,
+    path: tuple[str | int, ...],
+    environment: Mapping[str, str],
+    findings: list[Finding],
+) -> Any:
+    """Replace every `${NAME}` from the environment."""
+    if isinstance(value, dict):
+        return {
+            key: _substitute(document, inner, (*path, key), environment, findings)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _substitute(document, inner, (*path, index), environment, findings)
+            for index, inner in enumerate(value)
+        ]
+    findings.extend(
+        document.finding(f"`${{{name}}}` is not in the environment", *path)
+        for name in _VARIABLE.findall(value)
+        if name not in environment
+    )
+    return _VARIABLE.sub(lambda match: environment.get(match[1], ""), value)
+
+
+def _overlay(
+    data: dict[str, Any],
+    environment: Mapping[str, str],
+    read_file: Callable[[str], str],
+    findings: list[Finding],
+) -> None:
+    """Lay `SALON_GATEWAY_...` variables over the file's values."""
+    for variable, given in sorted(environment.items()):
+        name = variable.removeprefix(PREFIX)
+        if name == variable or name in _RESERVED:
+            continue
+        value = given
+        if name.endswith("_FILE") and name != "UPSTREAM__CA_FILE":
+            name = name.removesuffix("_FILE")
+            try:
+                value = read_file(given).strip()
+            except OSError as error:
+                findings.append(
+                    Finding(Place(variable), f"cannot read the file: {error.strerror}")
+                )
+                continue
+        *parents, last = name.lower().split("__")
+        level = data
+        for parent in parents:
+            inner = level.setdefault(parent, {})
+            level = inner if isinstance(inner, dict) else {}
+        level[last] = value
