@@ -1,0 +1,50 @@
+# Two commands for a newcomer: `make demo` and `make test`. Each works on a fresh machine.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+.PHONY: help demo test check fuzz lock clean
+
+help:            ## what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## ?/\t/' | expand -t 12
+
+demo: $(VENV)/.run      ## a sample salon, guarded, with a tour (ARGS=--once plays it and exits)
+	@$(BIN)/salon-gateway demo $(ARGS)
+
+test: $(VENV)/.dev      ## install what the tests need, then run them all
+	@sh tests/install-system-packages.sh
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev     ## style, types, import contracts, docs
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config importlinter.ini
+	@$(BIN)/python -m pytest -q tests/repo
+
+fuzz: $(VENV)/.dev      ## the property tests with FACTOR times as many examples (default 50)
+	@SALON_FUZZ=$(or $(FACTOR),50) $(BIN)/python -m pytest -q tests/properties
+
+lock: $(VENV)/.dev      ## pin the newest versions that pyproject.toml allows, with hashes
+	@sh tests/lock.sh $(BIN)
+
+clean:           ## remove what was built here
+	rm -rf $(VENV) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# A virtual environment; Debian and Ubuntu keep its module in a package of its own.
+$(VENV)/.made:
+	@sh tests/make-venv.sh $(PYTHON) $(VENV)
+	@touch $@
+
+$(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "installing (pinned, with hashes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/.made
+	@echo "installing (pinned, with hashes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.run
