@@ -83,6 +83,7 @@ class Doorway:
     Attributes:
         cookie: the one cookie that may carry the token; None = `Authorization` only.
         origins: our own, for unsafe methods with the cookie.
+        preserve_host: the CRM gets the Host that the client named (Django and others check it).
         upstream_origin: scheme, host and port of the CRM, to recognise its own redirects.
         inject: headers that the CRM gets from us.
     """
@@ -96,11 +97,17 @@ class Doorway:
     inject: Headers = ()
     pass_cookies: frozenset[str] = frozenset()
     forward_token: bool = False
+    preserve_host: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
-    """The stages, with the world they need passed in."""
+    """The stages, with the world they need passed in.
+
+    Attributes:
+        quota: how many refusals of strangers may still be entered; the only thing here that
+            one request leaves behind for the next.
+    """
 
     bundles: BundleSource
     doorway: Doorway
@@ -162,8 +169,8 @@ class Pipeline:
         except Exception:
             # A bug of ours. The client gets a refusal; the trace goes to the log, not to them.
             log.exception("internal_error", extra={"request_id": entry.request_id})
-            error = OperatorError(Reason.INTERNAL_ERROR, "The gateway failed; it let nothing by.")
-            return await self._refuse(entry, error, window, started)
+            failed = OperatorError(Reason.INTERNAL_ERROR, "The gateway failed; it let nothing by.")
+            return await self._refuse(entry, failed, window, started)
         else:
             if entry.exempt:
                 self.meter.exempt_access(principal.first_role, match.route.resource.name)
@@ -290,7 +297,8 @@ class Pipeline:
 
     def _outgoing(self, guarded: Guarded, request_id: str, *, cut: bool) -> Headers:
         door = self.doorway
-        return request_headers(
+        host = "".join(guarded.values("host"))
+        headers = request_headers(
             guarded,
             inject=door.inject,
             pass_cookies=door.pass_cookies,
@@ -298,9 +306,10 @@ class Pipeline:
             request_id=request_id,
             peer=guarded.peer,
             secure=guarded.secure,
-            host="".join(guarded.values("host")[:1]),
+            host=host,
             cut=cut,
         )
+        return (("Host", host), *headers) if door.preserve_host else headers
 
     async def _shown(
         self, answer: UpstreamAnswer, guarded: Guarded, match: RouteMatch, plan: Plan
@@ -410,12 +419,17 @@ class Pipeline:
 
     async def _enter_refusal(self, entry: Entry) -> None:
         """One entry each for known people; strangers share an allowance."""
-        if entry.staff is None:
-            suppressed = self.quota.admit(self.clock.monotonic())
-            if suppressed is None:
-                return
-            entry = replace(entry, suppressed=suppressed)
-        await self.audit.append(entry)
+        if entry.staff is not None:
+            await self.audit.append(entry)
+            return
+        suppressed = self.quota.admit(self.clock.monotonic())
+        if suppressed is None:
+            return
+        try:
+            await self.audit.append(replace(entry, suppressed=suppressed))
+        except GatewayError:
+            self.quota.give_back(suppressed)
+            raise
 
     def _count(self, entry: Entry, started: float) -> None:
         reason, status = entry.reason, entry.status

@@ -213,3 +213,19 @@ class Meter(Protocol):
     def dropped(self, resource: str, field_class: str, count: int) -> None:
         """Count values that left an answer, by field class (`-` for fields without one)."""
         ...
+
+    def policy_loaded(self, digest: str, at: Instant) -> None:
+        """A policy came into force."""
+        ...
+
+    def policy_load_failed(self) -> None:
+        """A policy did not load; the one before stays in force."""
+        ...
+
+    def calendars_missing(self, count: int) -> None:
+        """Set how many salons have no calendar."""
+        ...
+
+    def up(self, part: str, *, ok: bool) -> None:
+        """Set what the readiness check found: `policy`, `state`, `audit` or `upstream`."""
+        ...

@@ -125,6 +125,7 @@ class Tokens(Strict):
     issuer: str = "salon-gateway"
     audience: str = "salon-crm"
     secret: str | None = Field(default=None, repr=False)  # HS256, 32 bytes or more
+    secret_file: str | None = None  # path of a file that holds the secret
     jwks: str | None = None  # path of a JWKS file: RS256, ES256, EdDSA
     claims: ClaimNames = ClaimNames()
     leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 0
@@ -133,8 +134,10 @@ class Tokens(Strict):
 
     @model_validator(mode="after")
     def _some_key(self) -> Self:
-        if self.secret is None and self.jwks is None:
-            raise ValueError("give a `secret` (HS256) or a `jwks` file, or nobody can sign in")
+        if self.secret is not None and self.secret_file is not None:
+            raise ValueError("`secret` and `secret_file` are two; give one of them")
+        if self.secret is None and self.secret_file is None and self.jwks is None:
+            raise ValueError("give a `secret_file` (HS256) or a `jwks` file to check tokens with")
         if self.cookie is not None and not self.origins:
             raise ValueError("`cookie` needs `origins`: the gateway's own https://host")
         return self

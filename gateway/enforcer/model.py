@@ -108,7 +108,7 @@ StockVerdict = Callable[[Principal, str, str, Facts], bool]
 def stock_verdict(
     model_text: str,
     rules: Iterable[Rule],
-    held: Mapping[str, Iterable[str]],
+    held: Iterable[tuple[str, Iterable[str]]],
     vocabulary: Vocabulary,
 ) -> StockVerdict:
     """Load the rows into stock pycasbin and return a function that asks it.
@@ -116,7 +116,7 @@ def stock_verdict(
     Args:
         model_text: model.conf.
         rules: every row, hours included.
-        held: staff or role → the roles it is given directly (roster, `g` rows, role:anyone).
+        held: each staff or role with the roles it is given (roster, `g` rows, role:anyone).
         vocabulary: the adapter's resources, to know classes from fields.
 
     Returns:
@@ -128,7 +128,7 @@ def stock_verdict(
     logging.getLogger("casbin").setLevel(logging.WARNING)
     for rule in rules:
         model.add_policy("p", "p", list(rule.row))
-    for child, roles in held.items():
+    for child, roles in held:
         for role in roles:
             model.add_policy("g", "g", [child, role])
     enforcer.build_role_links()

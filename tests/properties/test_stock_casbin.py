@@ -24,7 +24,7 @@ questions = st.lists(
 @settings(max_examples=400 * FUZZ, deadline=None)
 @given(rule_lists, principals(), facts, questions)
 def test_the_index_agrees_with_stock_pycasbin(rules, principal, known, asked):
-    stock = stock_verdict(MODEL, rules, {principal.staff: principal.held}, VOCABULARY)
+    stock = stock_verdict(MODEL, rules, [(principal.staff, principal.held)], VOCABULARY)
     index = compile_index(rules, VOCABULARY, [principal.subjects])
     for target, action in asked:
         ours = index.cell(principal, target, action).firing(principal, known).allowed
@@ -33,5 +33,5 @@ def test_the_index_agrees_with_stock_pycasbin(rules, principal, known, asked):
 
 @given(st.sampled_from(ACTIONS), principals(), facts)
 def test_stock_pycasbin_with_no_rule_allows_nothing(action, principal, known):
-    stock = stock_verdict(MODEL, [], {principal.staff: principal.held}, VOCABULARY)
+    stock = stock_verdict(MODEL, [], [(principal.staff, principal.held)], VOCABULARY)
     assert stock(principal, "client", action, known) is False

@@ -1,0 +1,303 @@
+"""The composition root: the only file that knows every concrete class.
+
+Settings in, a running gateway out. What starts here is stopped here, in reverse order.
+"""
+
+import logging
+import os
+import ssl
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+from uuid import uuid4
+
+from gateway.backends.audit_file import FileAuditTrail
+from gateway.backends.bundle_files import LiveBundle
+from gateway.backends.clock import SystemClock
+from gateway.backends.meter import PrometheusMeter
+from gateway.backends.state import open_epochs
+from gateway.backends.upstream import AiohttpUpstream
+from gateway.domain.finding import Finding, Place, PolicyError
+from gateway.domain.reason import STATUS, Reason
+from gateway.identity.claims import ClaimNames, TokenPolicy
+from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
+from gateway.mapping.guard import WireLimits
+from gateway.pipeline import Doorway, Pipeline
+from gateway.ports import Clock, EpochStore, Labels, Meter
+from gateway.proxy.admin import AdminServer, Probe
+from gateway.proxy.server import GuardedServer
+from gateway.proxy.wire import PortLimits
+from gateway.settings import Settings, parse_settings
+from gateway.texts.encoding import decode
+
+log = logging.getLogger("gateway.app")
+
+
+def load_settings(path: str) -> Settings:
+    """Read gateway.yaml with the environment over it.
+
+    Raises:
+        PolicyError: every finding, or that the file cannot be read.
+    """
+    file = Path(path)
+    try:
+        text = decode(file.read_bytes(), file.name)
+    except OSError as error:
+        why = (error.strerror or "unreadable").lower()
+        message = (
+            f"cannot be read: {why}; `salon-gateway init` writes one, `--config` names another"
+        )
+        raise PolicyError([Finding(Place(path), message)]) from error
+    return parse_settings(text, file.name, os.environ, _read_text)
+
+
+def base_of(path: str) -> Path:
+    """The folder that relative paths in gateway.yaml start from."""
+    return Path(path).resolve().parent
+
+
+def load_keys(settings: Settings, base: Path) -> KeyTable:
+    """Every key that may sign a token.
+
+    Raises:
+        PolicyError: a key file that cannot be read, or a key that is not good enough.
+    """
+    tokens = settings.tokens
+    tables = []
+    secret = tokens.secret
+    if tokens.secret_file is not None:
+        secret = _owners_text(base / tokens.secret_file).strip()
+    try:
+        if secret is not None:
+            tables.append(secret_table(secret.encode()))
+        if tokens.jwks is not None:
+            path = base / tokens.jwks
+            tables.append(parse_jwks(_owners_text(path), path.name))
+        return merge(tables)
+    except ValueError as error:
+        raise PolicyError([Finding(Place("gateway.yaml"), f"`tokens`: {error}")]) from error
+
+
+def token_policy(settings: Settings, base: Path) -> TokenPolicy:
+    """How tokens are checked.
+
+    Raises:
+        PolicyError: see `load_keys`; or claim names that collide.
+    """
+    tokens = settings.tokens
+    keys = load_keys(settings, base)
+    try:
+        return TokenPolicy(
+            issuer=tokens.issuer,
+            audience=tokens.audience,
+            keys=keys,
+            names=ClaimNames(**tokens.claims.model_dump()),
+            leeway_seconds=tokens.leeway_seconds,
+        )
+    except ValueError as error:
+        raise PolicyError([Finding(Place("gateway.yaml"), f"`tokens`: {error}")]) from error
+
+
+def state_store(settings: Settings, base: Path) -> EpochStore:
+    """The epoch store of gateway.yaml; `sqlite:` paths start at its folder."""
+    scheme, _, rest = settings.state.url.partition(":")
+    if scheme != "sqlite":
+        return open_epochs(settings.state.url)
+    path = base / rest
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return open_epochs(f"sqlite:{path}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """A running gateway.
+
+    Attributes:
+        port, admin_port: where it listens; real ones, also when 0 was asked for.
+    """
+
+    port: int
+    admin_port: int
+    bundles: LiveBundle
+    epochs: EpochStore
+    _stack: AsyncExitStack
+
+    @classmethod
+    async def start(cls, settings: Settings, base: Path, *, clock: Clock | None = None) -> Self:
+        """Open everything, then listen.
+
+        Raises:
+            PolicyError: the policy, the keys or the certificate do not load.
+            GatewayError: the audit trail or the state store is not to be had.
+            OSError: an address cannot be bound.
+        """
+        clock = clock or SystemClock()
+        meter = PrometheusMeter()
+        bundles = LiveBundle(settings, base, clock=clock, meter=meter)
+        tokens = token_policy(settings, base)
+        tls = _server_tls(settings, base)
+        async with AsyncExitStack() as stack:
+            audit = await FileAuditTrail.open(
+                base / settings.audit.directory,
+                clock=clock,
+                max_file_bytes=settings.audit.max_file_bytes,
+                retention_days=settings.audit.retention_days,
+            )
+            stack.push_async_callback(audit.close)
+            epochs = state_store(settings, base)
+            stack.push_async_callback(epochs.close)
+            upstream = _upstream(settings, base)
+            stack.push_async_callback(upstream.close)
+            pipeline = Pipeline(
+                bundles=bundles,
+                doorway=_doorway(settings, tokens),
+                clock=clock,
+                epochs=epochs,
+                upstream=upstream,
+                audit=audit,
+                meter=meter,
+                new_request_id=lambda: str(uuid4()),
+            )
+            guarded = GuardedServer(
+                pipeline,
+                now=clock.now,
+                ssl_context=tls,
+                limits=_port_limits(settings),
+                on_shell_refusal=lambda reason: meter.answered(_shell_labels(reason), 0.0),
+            )
+            admin = AdminServer(
+                probes={
+                    part: _watched(part, probe, meter)
+                    for part, probe in {
+                        "policy": _policy_probe(bundles),
+                        "state": epochs.check,
+                        "audit": audit.check,
+                        "upstream": upstream.check,
+                    }.items()
+                },
+                render_metrics=lambda: (meter.render(), meter.content_type),
+                status=lambda: _status(bundles, clock),
+                names=frozenset(settings.admin_listen.names),
+            )
+            admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
+            stack.push_async_callback(admin.stop)
+            port = await guarded.start(settings.listen.host, settings.listen.port)
+            stack.push_async_callback(guarded.stop, 10.0)
+            return cls(
+                port=port,
+                admin_port=admin_port,
+                bundles=bundles,
+                epochs=epochs,
+                _stack=stack.pop_all(),
+            )
+
+    async def stop(self) -> None:
+        """Stop listening, let open requests finish, close everything."""
+        await self._stack.aclose()
+
+
+def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
+    upstream = settings.upstream
+    return Doorway(
+        limits=WireLimits(hosts=frozenset(name.lower() for name in settings.listen.names)),
+        tokens=tokens,
+        max_request_body=settings.limits.request_body_bytes,
+        upstream_origin=upstream.url,
+        cookie=settings.tokens.cookie,
+        origins=frozenset(settings.tokens.origins),
+        inject=tuple(upstream.headers.items()),
+        pass_cookies=frozenset(upstream.pass_cookies),
+        forward_token=upstream.forward_token,
+        preserve_host=upstream.preserve_host,
+    )
+
+
+def _upstream(settings: Settings, base: Path) -> AiohttpUpstream:
+    upstream = settings.upstream
+    return AiohttpUpstream(
+        base_url=upstream.url,
+        connect_timeout_seconds=upstream.connect_timeout_seconds,
+        answer_timeout_seconds=upstream.answer_timeout_seconds,
+        total_timeout_seconds=upstream.total_timeout_seconds,
+        ca_file=None if upstream.ca_file is None else str(base / upstream.ca_file),
+    )
+
+
+def _port_limits(settings: Settings) -> PortLimits:
+    limits = settings.limits
+    return PortLimits(
+        idle_seconds=limits.header_timeout_seconds,
+        body_seconds=limits.body_timeout_seconds,
+        max_connections=limits.connections,
+    )
+
+
+def _server_tls(settings: Settings, base: Path) -> ssl.SSLContext | None:
+    listen = settings.listen
+    if listen.certificate is None or listen.key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(base / listen.certificate, base / listen.key)
+    except OSError as error:  # ssl.SSLError is one
+        why = error.strerror or "not a PEM certificate chain with its key"
+        message = f"`listen.certificate` or `listen.key` cannot be loaded: {why}"
+        raise PolicyError([Finding(Place("gateway.yaml"), message)]) from error
+    return context
+
+
+def _policy_probe(bundles: LiveBundle) -> Probe:
+    """There is always a good policy; that the files on disk are another is not unreadiness."""
+
+    async def probe() -> None:
+        bundles.current()
+
+    return probe
+
+
+def _watched(part: str, probe: Probe, meter: Meter) -> Probe:
+    """The probe, telling the metrics how it went."""
+
+    async def ask() -> None:
+        ok = False
+        try:
+            await probe()
+            ok = True
+        finally:
+            meter.up(part, ok=ok)
+
+    return ask
+
+
+def _status(bundles: LiveBundle, clock: Clock) -> dict[str, Any]:
+    bundle = bundles.current()
+    failure = bundles.failure
+    return {
+        "policy": bundle.digest,
+        "rules": len(bundle.rules),
+        "people": len(bundle.people),
+        "warnings": len(bundle.warnings),
+        "salons_without_hours": list(bundle.without_calendar),
+        "load_failure": None if failure is None else [str(f) for f in failure.findings[:20]],
+        "at": clock.now().isoformat(),
+    }
+
+
+def _shell_labels(reason: Reason) -> Labels:
+    return Labels(
+        role=None, resource=None, action=None, reason=reason, window=None, status=STATUS[reason]
+    )
+
+
+def _owners_text(path: Path) -> str:
+    try:
+        return decode(path.read_bytes(), path.name)
+    except OSError as error:
+        why = (error.strerror or "unreadable").lower()
+        raise PolicyError([Finding(Place(str(path)), f"cannot be read: {why}")]) from error
+
+
+def _read_text(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")

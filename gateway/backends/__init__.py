@@ -1,0 +1,1 @@
+"""The ports' implementations: the clock, state, metrics, files and the way to the CRM."""

@@ -1,0 +1,108 @@
+"""The owner's files on disk: read them, and keep the last good bundle.
+
+INVARIANT: `current` is always a whole bundle that loaded. A reload that fails changes
+nothing but what it says.
+"""
+
+import json
+import logging
+from pathlib import Path
+
+from gateway.bundle import Bundle, SourceFile, Sources, build
+from gateway.domain.finding import Finding, Place, PolicyError
+from gateway.ports import Clock, Meter
+from gateway.settings import Settings
+from gateway.texts.encoding import MAX_FILE_BYTES
+
+log = logging.getLogger("gateway.policy")
+
+RULES, MODEL, HOURS, STAFF = "salon_rules.csv", "model.conf", "hours.yaml", "staff.yaml"
+
+
+def read_sources(settings: Settings, base: Path) -> Sources:
+    """Read everything a bundle is built from.
+
+    Args:
+        settings: names the policy folder, the adapter, apps and networks.
+        base: the folder that relative paths start from: that of gateway.yaml.
+
+    Raises:
+        PolicyError: a finding for each file that cannot be read.
+    """
+    folder = base / settings.policies
+    paths = {
+        "rules": folder / RULES,
+        "model": folder / MODEL,
+        "hours": folder / HOURS,
+        "staff": folder / STAFF,
+        "adapter": base / settings.upstream.adapter,
+    }
+    findings = []
+    files = {}
+    for part, path in paths.items():
+        try:
+            files[part] = SourceFile(name=path.name, data=_read(path))
+        except OSError as error:
+            message = f"cannot be read: {(error.strerror or 'unreadable').lower()}"
+            hint = "`salon-gateway init` writes a starter set; gateway.yaml names the folder"
+            findings.append(Finding(Place(str(path)), f"{message}; {hint}"))
+    if findings:
+        raise PolicyError(findings)
+    return Sources(**files, apps=settings.apps, networks=settings.networks)
+
+
+def _read(path: Path) -> bytes:
+    """A file's bytes, one more than allowed at the most: `decode` then refuses it."""
+    with path.open("rb") as file:
+        return file.read(MAX_FILE_BYTES + 1)
+
+
+class LiveBundle:
+    """The policy in force. Implements pipeline.BundleSource."""
+
+    def __init__(self, settings: Settings, base: Path, *, clock: Clock, meter: Meter) -> None:
+        """Load for the first time; there is no gateway without a good policy.
+
+        Raises:
+            PolicyError: every finding.
+        """
+        self._settings = settings
+        self._base = base
+        self._clock = clock
+        self._meter = meter
+        self._failure: PolicyError | None = None
+        self._bundle = self._load()
+
+    def current(self) -> Bundle:
+        """The last good bundle."""
+        return self._bundle
+
+    @property
+    def failure(self) -> PolicyError | None:
+        """What keeps the files on disk from being the policy in force; None = nothing."""
+        return self._failure
+
+    def reload(self) -> bool:
+        """Build the files on disk aside and swap them in, if they are good.
+
+        Returns:
+            Whether the files on disk are now the policy in force.
+        """
+        try:
+            self._bundle = self._load()
+        except PolicyError as error:
+            self._failure = error
+            self._meter.policy_load_failed()
+            findings = [str(finding) for finding in error.findings]
+            # The findings say it all; a trace into our parser would say nothing.
+            log.error("policy_load_failed %s", json.dumps({"findings": findings[:20]}))  # noqa: TRY400
+            return False
+        self._failure = None
+        return True
+
+    def _load(self) -> Bundle:
+        bundle = build(read_sources(self._settings, self._base))
+        self._meter.policy_loaded(bundle.digest, self._clock.now())
+        self._meter.calendars_missing(len(bundle.without_calendar))
+        log.info("policy_loaded %s", json.dumps({"digest": bundle.digest}))
+        return bundle

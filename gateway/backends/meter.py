@@ -1,0 +1,337 @@
+"""Every metric of the gateway: the table first, then the counting.
+
+House rules
+- A name stands in METRICS or it does not exist. Never a person, a record or a path in a
+  label: labels come from closed sets (the policy's roles and resources, the adapter's
+  actions, our reasons), `-` where there is none.
+- Series are bounded all the same: beyond MAX_SERIES a new one is not begun but counted in
+  `salon_gateway_series_dropped_total`.
+- Counting is adding to a number in a dict, a fifth of what `labels().inc()` costs; text is
+  made when Prometheus asks. All of it happens on the event loop's thread.
+- Nothing here raises: a metric never costs an answer.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+)
+from prometheus_client.core import Metric as Family
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from gateway.backends.clock import SystemClock
+from gateway.domain.reason import ALLOWING, Cause, Reason
+from gateway.domain.subject import Role
+from gateway.domain.time import Instant
+from gateway.ports import Clock, Labels
+
+MAX_SERIES = 20_000  # some 3 MB of text; a policy with 20 roles and 30 resources stays below
+NONE = "-"
+
+
+class Kind(StrEnum):
+    """Prometheus metric types."""
+
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)  # one of each: hashed by identity
+class Metric:
+    """One metric: what stands in docs and dashboards.
+
+    Attributes:
+        buckets: upper bounds in seconds, of a histogram.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+
+
+def _metric(kind: Kind, name: str, help_text: str, *labels: str) -> Metric:
+    return Metric(name=f"salon_gateway_{name}", kind=kind, help=help_text, labels=labels)
+
+
+def _seconds(name: str, help_text: str, *buckets: float) -> Metric:
+    return Metric(
+        name=f"salon_gateway_{name}", kind=Kind.HISTOGRAM, help=help_text, buckets=buckets
+    )
+
+
+# From a cached page to the longest a CRM is waited for (60 s by default).
+_ROUND_TRIP = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+# A decision takes about a microsecond; with the cut of a large answer a few milliseconds.
+_THINKING = (1e-6, 2.5e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 1e-3, 1e-2, 1e-1)
+
+REQUESTS = _metric(
+    Kind.COUNTER,
+    "requests_total",
+    "Answered requests; outcome is allowed, refused or failed (5xx).",
+    "role",
+    "resource",
+    "action",
+    "reason",
+    "window",
+    "outcome",
+)
+DENIED = _metric(
+    Kind.COUNTER,
+    "denied_total",
+    "Refused requests.",
+    "role",
+    "resource",
+    "action",
+    "reason",
+)
+UNAUTHENTICATED = _metric(
+    Kind.COUNTER, "unauthenticated_total", "Refused credentials, by what was wrong.", "cause"
+)
+AFTER_HOURS = _metric(
+    Kind.COUNTER,
+    "after_hours_attempts_total",
+    "Accesses refused because the salon is closed.",
+    "role",
+    "resource",
+)
+EXEMPT = _metric(
+    Kind.COUNTER,
+    "exempt_access_total",
+    "Accesses outside hours that an exempt role allowed.",
+    "role",
+    "resource",
+)
+DROPPED = _metric(
+    Kind.COUNTER,
+    "fields_dropped_total",
+    "Values that were cut out of answers, by field class.",
+    "resource",
+    "field_class",
+)
+REQUEST_SECONDS = _seconds(
+    "request_duration_seconds", "Whole requests, refused ones included.", *_ROUND_TRIP
+)
+DECISION_SECONDS = _seconds("decision_duration_seconds", "Decisions.", *_THINKING)
+UPSTREAM_SECONDS = _seconds(
+    "upstream_duration_seconds", "The CRM, to the end of its answer.", *_ROUND_TRIP
+)
+POLICY_INFO = _metric(Kind.GAUGE, "policy_info", "The policy in force; always 1.", "digest")
+POLICY_LOADED = _metric(
+    Kind.GAUGE, "policy_loaded_timestamp_seconds", "When the policy in force was loaded."
+)
+POLICY_AGE = _metric(
+    Kind.GAUGE, "policy_age_seconds", "How long ago the policy in force was loaded."
+)
+POLICY_FAILURES = _metric(
+    Kind.COUNTER,
+    "policy_load_failures_total",
+    "Policies that did not load; the one before stayed in force.",
+)
+CALENDARS_MISSING = _metric(
+    Kind.GAUGE,
+    "calendars_missing",
+    "Salons without a calendar: closed for all but exempt roles.",
+)
+# What `/readyz` found last; no series before it was asked.
+UP = {
+    part: _metric(Kind.GAUGE, f"{part}_up", f"{title} at the last readiness check: 1 or 0.")
+    for part, title in {
+        "policy": "The policy",
+        "state": "The state store",
+        "audit": "The audit trail",
+        "upstream": "The CRM",
+    }.items()
+}
+SERIES_DROPPED = _metric(
+    Kind.COUNTER, "series_dropped_total", "Counts that would have begun one series too many."
+)
+
+METRICS: tuple[Metric, ...] = (
+    REQUESTS,
+    DENIED,
+    UNAUTHENTICATED,
+    AFTER_HOURS,
+    EXEMPT,
+    DROPPED,
+    REQUEST_SECONDS,
+    DECISION_SECONDS,
+    UPSTREAM_SECONDS,
+    POLICY_INFO,
+    POLICY_LOADED,
+    POLICY_AGE,
+    POLICY_FAILURES,
+    CALENDARS_MISSING,
+    *UP.values(),
+    SERIES_DROPPED,
+)
+NAMES: tuple[str, ...] = tuple(metric.name for metric in METRICS)
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """The series of a counter or gauge: label values → number."""
+
+    metric: Metric
+    series: dict[tuple[str, ...], float] = field(default_factory=dict)
+
+    def family(self) -> Family:
+        kind = CounterMetricFamily if self.metric.kind is Kind.COUNTER else GaugeMetricFamily
+        family = kind(self.metric.name, self.metric.help, labels=self.metric.labels)
+        for labels, value in self.series.items():
+            family.add_metric(labels, value)
+        return family
+
+
+@dataclass(slots=True)
+class _Durations:
+    """A histogram without labels."""
+
+    metric: Metric
+    counts: list[int]  # one per bucket, not cumulative; the last one is +Inf
+    total: float = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.counts[bisect_left(self.metric.buckets, seconds)] += 1
+        self.total += seconds
+
+    def family(self) -> Family:
+        family = HistogramMetricFamily(self.metric.name, self.metric.help, labels=())
+        below, buckets = 0, []
+        for bound, count in zip((*self.metric.buckets, "+Inf"), self.counts, strict=True):
+            below += count
+            buckets.append((str(bound), below))
+        family.add_metric((), buckets, self.total)
+        return family
+
+
+class PrometheusMeter(Collector):
+    """Implements ports.Meter."""
+
+    content_type = CONTENT_TYPE_PLAIN_0_0_4
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock = clock or SystemClock()
+        self._numbers = {m: _Numbers(m) for m in METRICS if m.kind is not Kind.HISTOGRAM}
+        self._durations = {
+            m: _Durations(m, [0] * (len(m.buckets) + 1))
+            for m in METRICS
+            if m.kind is Kind.HISTOGRAM
+        }
+        self._begun = 0  # series with labels
+        self._loaded_at: Instant | None = None
+        # Counters that alerts watch exist from the start: rate() needs a zero to rise from.
+        for metric in (POLICY_FAILURES, SERIES_DROPPED):
+            self._numbers[metric].series[()] = 0
+        for cause in Cause:
+            self._add(UNAUTHENTICATED, (cause,), 0)
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+        ProcessCollector(registry=self._registry)
+        PlatformCollector(registry=self._registry)
+        GCCollector(registry=self._registry)
+
+    def answered(self, labels: Labels, seconds: float) -> None:
+        """Count one request and its total duration."""
+        self._durations[REQUEST_SECONDS].observe(seconds)
+        role = labels.role or NONE
+        resource, action = labels.resource or NONE, labels.action or NONE
+        # The members are strings; `.value` would cost as much as all the counting.
+        reason, window = labels.reason, labels.window or NONE
+        outcome = _outcome(labels.reason, labels.status)
+        self._add(REQUESTS, (role, resource, action, reason, window, outcome))
+        if outcome == "refused":
+            self._add(DENIED, (role, resource, action, reason))
+
+    def unauthenticated(self, cause: Cause) -> None:
+        """Count a refused credential by what was wrong with it."""
+        self._add(UNAUTHENTICATED, (cause,))
+
+    def decided(self, seconds: float) -> None:
+        """Observe how long a decision took."""
+        self._durations[DECISION_SECONDS].observe(seconds)
+
+    def forwarded(self, seconds: float) -> None:
+        """Observe how long the CRM took, to the end of its answer."""
+        self._durations[UPSTREAM_SECONDS].observe(seconds)
+
+    def exempt_access(self, role: Role, resource: str) -> None:
+        """Count an access outside hours that an exempt role allowed."""
+        self._add(EXEMPT, (role, resource))
+
+    def after_hours_attempt(self, role: Role, resource: str) -> None:
+        """Count an access that the window refused."""
+        self._add(AFTER_HOURS, (role, resource))
+
+    def dropped(self, resource: str, field_class: str, count: int) -> None:
+        """Count values that left an answer, by field class (`-` for fields without one)."""
+        if count > 0:  # a counter never goes down
+            self._add(DROPPED, (resource, field_class), count)
+
+    def policy_loaded(self, digest: str, at: Instant) -> None:
+        """A policy came into force: the one series of `policy_info` is replaced."""
+        self._loaded_at = at
+        self._numbers[POLICY_INFO].series = {(digest,): 1}
+        self._numbers[POLICY_LOADED].series = {(): at.timestamp()}
+
+    def policy_load_failed(self) -> None:
+        """A policy did not load; the one before stays in force."""
+        self._add(POLICY_FAILURES, ())
+
+    def calendars_missing(self, count: int) -> None:
+        """Set how many salons have no calendar."""
+        self._numbers[CALENDARS_MISSING].series[()] = count
+
+    def up(self, part: str, *, ok: bool) -> None:
+        """Set what the readiness check found: `policy`, `state`, `audit` or `upstream`."""
+        if part in UP:
+            self._numbers[UP[part]].series[()] = 1 if ok else 0
+        else:
+            self._add(SERIES_DROPPED, ())
+
+    def render(self) -> bytes:
+        """Everything, in the text format of `/metrics` (see `content_type`)."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Family]:
+        """What prometheus_client asks a collector."""
+        if self._loaded_at is not None:
+            age = (self._clock.now() - self._loaded_at) / timedelta(seconds=1)
+            self._numbers[POLICY_AGE].series[()] = age
+        for numbers in self._numbers.values():
+            yield numbers.family()
+        for durations in self._durations.values():
+            yield durations.family()
+
+    def _add(self, metric: Metric, labels: tuple[str, ...], count: float = 1) -> None:
+        series = self._numbers[metric].series
+        try:
+            series[labels] += count
+        except KeyError:
+            if labels and self._begun >= MAX_SERIES:
+                self._numbers[SERIES_DROPPED].series[()] += 1
+                return
+            self._begun += bool(labels)
+            series[labels] = count
+
+
+def _outcome(reason: Reason, status: int) -> str:
+    if status >= 500:
+        return "failed"  # also when it was the CRM that failed behind an allow
+    return "allowed" if reason in ALLOWING else "refused"

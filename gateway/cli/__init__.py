@@ -1,0 +1,1 @@
+"""Words in, exit codes out. One file a verb; each has `register`."""

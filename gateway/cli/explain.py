@@ -1,0 +1,151 @@
+"""`explain`: why a request would be answered so, every stop, and what would change it."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from gateway.app import base_of, load_settings
+from gateway.backends.bundle_files import read_sources
+from gateway.backends.clock import SystemClock
+from gateway.bundle import Bundle, build
+from gateway.cli.exits import Exit
+from gateway.cli.say import local, parse_moment
+from gateway.domain.subject import DeviceId, Role, StaffId, staff_id
+from gateway.tools.explain import Explanation, Question, explain
+
+EPILOG = """\
+examples:
+  salon-gateway explain --who mei GET /api/clients/7
+  salon-gateway explain --who mei --app phone --at 2026-11-24T21:30 GET /api/clients
+  salon-gateway explain --who mei GET /api/clients/export
+
+exit codes: 0 it goes through, 1 it is refused, 2 usage, 3 the policy does not load
+"""
+
+
+def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb."""
+    words = verbs.add_parser(
+        "explain",
+        help="why would this request be answered so?",
+        description="Judge one request without sending it, and show every stop on its way.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    words.add_argument("--who", required=True, metavar="STAFF", help="`mei` or `staff:mei`")
+    words.add_argument("--at", metavar="MOMENT", help="on the salon's clock (default: now)")
+    words.add_argument("--app", help="the token's `app` claim (default: none, an unknown fact)")
+    words.add_argument("--device", help="the token's device (default: none, an unknown fact)")
+    words.add_argument(
+        "--role", action="append", metavar="ROLE", help="narrow the token to this role"
+    )
+    words.add_argument("--peer", default="127.0.0.1", help="the address it comes from")
+    words.add_argument("method", metavar="METHOD")
+    words.add_argument("target", metavar="PATH", help="with its query, as the CRM's app sends it")
+    words.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain; print; exit."""
+    settings = load_settings(args.config)
+    bundle = build(read_sources(settings, base_of(args.config)))
+    try:
+        question = _question(args, bundle)
+    except ValueError as error:
+        print(f"salon-gateway explain: {error}", file=sys.stderr)
+        return Exit.USAGE
+    answer = explain(bundle, question)
+    if args.output == "json":
+        print(json.dumps(as_data(answer), ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(sentences(answer)))
+    return Exit.GOOD if answer.allowed else Exit.BROKEN
+
+
+def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
+    staff = staff_id(args.who.removeprefix("staff:"))
+    at = SystemClock().now()
+    if args.at:
+        at = parse_moment(args.at, _timezone(bundle, staff))
+    roles = None
+    if args.role:
+        roles = frozenset(Role(f"role:{role.removeprefix('role:')}") for role in args.role)
+    return Question(
+        staff=staff,
+        method=args.method.upper(),
+        target=args.target,
+        at=at,
+        device=DeviceId(args.device) if args.device else None,
+        app=args.app,
+        roles=roles,
+        peer=args.peer,
+    )
+
+
+def _timezone(bundle: Bundle, staff: StaffId) -> str:
+    member = bundle.roster.members.get(staff)
+    hours = bundle.hours(member.salon) if member else None
+    return hours.timezone if hours else "UTC"
+
+
+def sentences(answer: Explanation) -> list[str]:
+    """The explanation for people."""
+    question = answer.question
+    zone = answer.window.timezone if answer.window else "UTC"
+    asked = f"{question.staff} {question.method} {question.target}"
+    verdict = "goes through" if answer.allowed else f"is refused: {answer.stops[0].reason}"
+    lines = [f"{asked} {verdict}", f"  at       {local(question.at, zone)} ({zone})"]
+    if answer.salon:
+        lines.append(f"  who      {', '.join(answer.roles)} in {answer.salon}")
+    if answer.route:
+        lines.append(f"  route    {answer.route}")
+    if answer.resource:
+        record = f", record {answer.record}" if answer.record else ""
+        lines.append(f"  access   {answer.action} {answer.resource}{record}")
+    if answer.window:
+        change = answer.window.changes_at
+        until = f" until {local(change, zone)}" if change else ""
+        lines.append(f"  window   {answer.window.state}{until}")
+    for stop in answer.stops:
+        places = f" ({', '.join(map(str, stop.by))})" if stop.by else ""
+        lines.append(f"  stop     {stop.reason}: {stop.detail}{places}")
+    if answer.allowed_by:
+        lines.append(f"  allow    {', '.join(map(str, answer.allowed_by))}")
+    if answer.exempt:
+        lines.append("  exempt   outside the hours, let through for an exempt role, and counted")
+    for field in answer.hidden:
+        why = ", ".join(map(str, field.by)) if field.by else "no rule shows it"
+        lines.append(f"  hidden   {field.name} ({why})")
+    if answer.shown:
+        lines.append(f"  shown    {', '.join(answer.shown)}")
+    lines += [f"  change   {sentence}" for sentence in answer.would_change]
+    return lines
+
+
+def as_data(answer: Explanation) -> dict[str, Any]:
+    """The explanation for programs."""
+    window = answer.window
+    return {
+        "allowed": answer.allowed,
+        "who": answer.question.staff,
+        "at": answer.question.at.isoformat(),
+        "salon": answer.salon,
+        "roles": list(answer.roles),
+        "route": answer.route,
+        "resource": answer.resource,
+        "action": answer.action,
+        "record": answer.record,
+        "window": window.state.value if window else None,
+        "changes_at": window.changes_at.isoformat() if window and window.changes_at else None,
+        "stops": [
+            {"reason": stop.reason.value, "detail": stop.detail, "rules": list(map(str, stop.by))}
+            for stop in answer.stops
+        ],
+        "allowed_by": list(map(str, answer.allowed_by)),
+        "exempt": answer.exempt,
+        "hidden": {field.name: list(map(str, field.by)) for field in answer.hidden},
+        "shown": list(answer.shown),
+        "unwritable": list(answer.unwritable),
+        "would_change": list(answer.would_change),
+    }

@@ -1,0 +1,82 @@
+"""`salon-gateway VERB ...`: find the verb, run it, turn what goes wrong into words."""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from gateway import __version__
+from gateway.cli import (
+    audit,
+    check,
+    demo,
+    explain,
+    hours,
+    init,
+    serve,
+    session,
+    staff,
+    token,
+)
+from gateway.cli.exits import Exit
+from gateway.cli.say import print_findings
+from gateway.domain.errors import GatewayError
+from gateway.domain.finding import PolicyError
+
+VERBS = (demo, init, check, serve, explain, hours, staff, session, token, audit)
+
+EPILOG = """\
+a first walk:
+  salon-gateway demo                 a sample salon, guarded, with a tour
+  salon-gateway init                 a starter policy in this folder
+  salon-gateway check                everything wrong with it, with file, line and remedy
+  salon-gateway explain --who mei GET /api/clients/7
+                                     why a request would be answered so
+
+exit codes: 0 good, 1 a broken promise found, 2 usage, 3 policy does not load
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    words = argparse.ArgumentParser(
+        prog="salon-gateway",
+        description="A policy-as-code access gateway in front of a salon's CRM.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    words.add_argument("--version", action="version", version=f"salon-gateway {__version__}")
+    words.add_argument(
+        "--config",
+        default=os.environ.get("SALON_GATEWAY_CONFIG", "gateway.yaml"),
+        metavar="FILE",
+        help="gateway.yaml to use (default: %(default)s, or $SALON_GATEWAY_CONFIG)",
+    )
+    words.add_argument(
+        "--output",
+        choices=("text", "json"),
+        default="text",
+        help="text for people, json for programs (default: %(default)s)",
+    )
+    verbs = words.add_subparsers(title="verbs", metavar="VERB", required=True)
+    for verb in VERBS:
+        verb.register(verbs)
+    return words
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one verb; return its exit code."""
+    args = parser().parse_args(arguments)
+    try:
+        return int(args.run(args))
+    except PolicyError as error:
+        print_findings(error.findings, args.output, sys.stderr)
+        return Exit.POLICY
+    except GatewayError as error:
+        print(f"salon-gateway: {error}", file=sys.stderr)
+        return Exit.BROKEN
+    except BrokenPipeError:  # `| head` went away
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.GOOD
+    except KeyboardInterrupt:
+        return Exit.GOOD

@@ -1,0 +1,66 @@
+"""How the command line speaks: findings, tables, instants."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import TextIO
+from zoneinfo import ZoneInfo
+
+from gateway.domain.finding import Finding, Severity
+from gateway.domain.time import Instant, instant
+
+_RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
+_WHEN = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?")
+
+
+def print_findings(findings: Iterable[Finding], output: str, to: TextIO) -> None:
+    """Print findings as `file:line:column: what is wrong`, or as JSON."""
+    listed = list(findings)
+    if output == "json":
+        print(json.dumps([_as_data(f) for f in listed], ensure_ascii=False, indent=2), file=to)
+        return
+    colour = to.isatty() and "NO_COLOR" not in os.environ
+    for finding in listed:
+        line = str(finding)
+        if colour:
+            paint = _RED if finding.severity is Severity.ERROR else _YELLOW
+            line = f"{paint}{line}{_PLAIN}"
+        print(line, file=to)
+
+
+def _as_data(finding: Finding) -> dict[str, str | int]:
+    place = finding.place
+    return {
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+        "severity": finding.severity.value,
+        "message": finding.message,
+    }
+
+
+def print_table(rows: Sequence[Sequence[str]], to: TextIO | None = None) -> None:
+    """Print rows in columns as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    for row in rows:
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip(), file=to)
+
+
+def parse_moment(text: str, timezone: str) -> Instant:
+    """Read `2026-11-24T20:31`, with a zone or in the salon's own.
+
+    Raises:
+        ValueError: anything else; the message says what to write.
+    """
+    if not _WHEN.fullmatch(text):
+        raise ValueError(f"`{text}` is not a moment; write 2026-11-24T20:31 (the salon's clock)")
+    moment = datetime.fromisoformat(text)
+    return instant(moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone)))
+
+
+def local(moment: Instant, timezone: str) -> str:
+    """`Tue 2026-11-24 20:31` on the salon's clock."""
+    return moment.astimezone(ZoneInfo(timezone)).strftime("%a %Y-%m-%d %H:%M")

@@ -1,0 +1,105 @@
+"""`serve`: run the gateway until told to stop."""
+
+import argparse
+import asyncio
+import json
+import logging
+import signal
+import sys
+
+from gateway.app import Gateway, base_of, load_settings
+from gateway.cli.exits import Exit
+
+EPILOG = """\
+signals: SIGTERM or SIGINT stop (open requests finish), SIGHUP reads the policy again:
+if it does not load, the last good one stays and the log says why.
+"""
+
+
+def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb."""
+    words = verbs.add_parser(
+        "serve",
+        help="run the gateway",
+        description="Run the gateway in front of the CRM that gateway.yaml names.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    words.add_argument("--port", type=int, help="guarded port (over gateway.yaml; 0 = any free)")
+    words.add_argument("--admin-port", type=int, help="admin port (0 = any free)")
+    words.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve; return when stopped."""
+    settings = load_settings(args.config)
+    set_up_logging(settings.log)
+    if args.port is not None:
+        listen = settings.listen.model_copy(update={"port": args.port})
+        settings = settings.model_copy(update={"listen": listen})
+    if args.admin_port is not None:
+        listen_admin = settings.admin_listen.model_copy(update={"port": args.admin_port})
+        settings = settings.model_copy(update={"admin_listen": listen_admin})
+
+    async def serve() -> None:
+        gateway = await Gateway.start(settings, base_of(args.config))
+        scheme = "https" if settings.listen.certificate else "http"
+        event = {
+            "event": "listening",
+            "guarded": f"{scheme}://{settings.listen.host}:{gateway.port}",
+            "admin": f"http://{settings.admin_listen.host}:{gateway.admin_port}",
+            "upstream": settings.upstream.url,
+            "policy": gateway.bundles.current().digest,
+        }
+        print(json.dumps(event), flush=True)
+        try:
+            await _until_stopped(gateway)
+        finally:
+            await gateway.stop()
+
+    try:
+        asyncio.run(serve())
+    except OSError as error:
+        where = f"{settings.listen.host}:{settings.listen.port}"
+        print(f"salon-gateway: cannot listen on {where}: {error.strerror}", file=sys.stderr)
+        return Exit.BROKEN
+    return Exit.GOOD
+
+
+async def _until_stopped(gateway: Gateway) -> None:
+    """Wait for SIGTERM or SIGINT; read the policy again at each SIGHUP."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGTERM, stopped.set)
+    loop.add_signal_handler(signal.SIGINT, stopped.set)
+    loop.add_signal_handler(signal.SIGHUP, gateway.bundles.reload)
+    await stopped.wait()
+
+
+def set_up_logging(form: str) -> None:
+    """Send events to standard error, as JSON lines or as plain text."""
+    handler = logging.StreamHandler()
+    if form == "json":
+        handler.setFormatter(_JsonLines())
+    else:
+        handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    logging.getLogger("casbin").setLevel(logging.WARNING)
+
+
+class _JsonLines(logging.Formatter):
+    """One JSON object a line: when, how grave, from where, and the event's own members."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "at": self.formatTime(record, "%Y-%m-%dT%H:%M:%S%z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+        }
+        message = record.getMessage()
+        try:
+            event = json.loads(message)
+        except ValueError:
+            event = None
+        line |= event if isinstance(event, dict) else {"event": "message", "text": message}
+        return json.dumps(line, ensure_ascii=False)

@@ -1,0 +1,79 @@
+"""`staff list`: who is on the roster, with which roles, and who has left."""
+
+import argparse
+import json
+
+from gateway.app import base_of, load_settings
+from gateway.backends.bundle_files import read_sources
+from gateway.backends.clock import SystemClock
+from gateway.bundle import Bundle, build
+from gateway.cli.exits import Exit
+from gateway.cli.say import print_table
+from gateway.domain.subject import ANYONE
+from gateway.domain.time import Instant
+from gateway.identity.roster import Member
+
+
+def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the verb."""
+    words = verbs.add_parser("staff", help="the roster", description="Look at the roster.")
+    actions = words.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser(
+        "list",
+        help="everyone, with salon, roles and standing",
+        description="List everyone on the roster: salon, roles (inherited ones in brackets), "
+        "and whether they work here today.",
+    )
+    listing.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """List; exit."""
+    bundle = build(read_sources(load_settings(args.config), base_of(args.config)))
+    now = SystemClock().now()
+    people = sorted(bundle.roster.members.values(), key=lambda member: member.staff)
+    if args.output == "json":
+        listed = [_data(bundle, member, now) for member in people]
+        print(json.dumps(listed, ensure_ascii=False, indent=2))
+        return Exit.GOOD
+    rows = [("who", "name", "salon", "roles", "standing")]
+    rows += [
+        (
+            member.staff,
+            member.name,
+            member.salon,
+            ", ".join(member.roles) + _inherited(bundle, member),
+            standing(bundle, member, now),
+        )
+        for member in people
+    ]
+    print_table(rows)
+    return Exit.GOOD
+
+
+def standing(bundle: Bundle, member: Member, now: Instant) -> str:
+    """`works here`, `joins ...`, `on notice since ...` or `left ...`."""
+    today = bundle.today(member.salon, now)
+    if member.leaves_on is not None and today > member.leaves_on:
+        return f"left on {member.leaves_on}"
+    if today < member.joined:
+        return f"joins on {member.joined}"
+    if member.on_notice_since is not None and member.on_notice_since <= today:
+        return f"on notice since {member.on_notice_since}"
+    return "works here"
+
+
+def _inherited(bundle: Bundle, member: Member) -> str:
+    more = bundle.people[member.staff].held - {*member.roles, ANYONE}
+    return f" ({', '.join(sorted(more))})" if more else ""
+
+
+def _data(bundle: Bundle, member: Member, now: Instant) -> dict[str, object]:
+    return {
+        "staff": member.staff,
+        "name": member.name,
+        "salon": member.salon,
+        "roles": list(member.roles),
+        "held": sorted(bundle.people[member.staff].held),
+        "standing": standing(bundle, member, now),
+    }

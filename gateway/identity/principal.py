@@ -1,0 +1,99 @@
+"""Claims + roster → the principal of one request.
+
+THEOREMS (tests/properties/test_principal.py):
+  whatever a token claims, `acting <= held`;
+  claiming fewer roles never gives more, claiming none at all gives all that is held;
+  `held` depends on the roster and the rules alone.
+
+Everything that can be known at load is computed at load, in `people`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from gateway.domain.errors import RequestError
+from gateway.domain.reason import Reason
+from gateway.domain.subject import ANYONE, Principal, Role, RoleGraph, StaffId
+from gateway.identity.claims import Claims
+from gateway.identity.roster import Member, Roster
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """Somebody on the roster with everything their roles carry.
+
+    Attributes:
+        held: every role, inherited ones and `role:anyone` included.
+        carries: each held role → itself and what it inherits; all of it held.
+    """
+
+    member: Member
+    held: frozenset[Role]
+    carries: Mapping[Role, frozenset[Role]]
+
+
+def people(roster: Roster, graph: RoleGraph) -> Mapping[StaffId, Person]:
+    """Join the roster with the `g` rows of the rules."""
+    return {staff: _person(member, graph) for staff, member in roster.members.items()}
+
+
+def _person(member: Member, graph: RoleGraph) -> Person:
+    # `g, staff:mei, role:cashier` counts too. `role:anyone` is added, not followed: it may
+    # not stand in a `g` row, and if one slipped through it must not give to everyone.
+    held = graph.closure([*member.roles, member.staff]) | {ANYONE}
+    carries = {role: (graph.closure([role]) & held) | {role} for role in held}
+    return Person(member=member, held=held, carries=carries | {ANYONE: frozenset({ANYONE})})
+
+
+def resolve(claims: Claims, people: Mapping[StaffId, Person]) -> Principal:
+    """Find the person a token speaks for.
+
+    Raises:
+        RequestError: NOT_ON_ROSTER. Who is not on it has no rights, whatever a token says.
+    """
+    person = people.get(claims.staff)
+    if person is None:
+        raise RequestError(Reason.NOT_ON_ROSTER, "you are not on the staff list of this salon")
+    member = person.member
+    return Principal(
+        staff=member.staff,
+        salon=member.salon,
+        held=person.held,
+        acting=_acting(person, claims.roles),
+        first_role=member.roles[0] if member.roles else ANYONE,
+        device=claims.device,
+        epoch=claims.epoch,
+        app=claims.app,
+        joined=member.joined,
+        on_notice_since=member.on_notice_since,
+        leaves_on=member.leaves_on,
+        trained_until=member.trained_until,
+        nda_signed=member.nda_signed,
+        approved_devices=member.approved_devices,
+    )
+
+
+def _acting(person: Person, claimed: frozenset[Role] | None) -> frozenset[Role]:
+    """The claimed part of what is held, with what that part inherits."""
+    if claimed is None:
+        return person.held
+    parts = (person.carries[role] for role in claimed & person.held)
+    return frozenset({ANYONE}).union(*parts)
+
+
+def attributes(principal: Principal, today: date) -> dict[str, bool | None]:
+    """The conditions known from the roster, by name; None = unknown.
+
+    Args:
+        principal: whose.
+        today: the date on the salon's calendar.
+    """
+    notice, trained = principal.on_notice_since, principal.trained_until
+    device = principal.device
+    return {
+        "on_notice": notice is not None and notice <= today,
+        "nda_signed": principal.nda_signed,
+        "trained": None if trained is None else today <= trained,
+        "approved_device": None if device is None else device in principal.approved_devices,
+    }

@@ -1,0 +1,9 @@
+"""From raw bytes on the wire to one known route, or a refusal.
+
+    guard -> canonical -> find -> require_answerable
+
+`guard` admits the request's frame, `canonical` its target, `find` names the route, and
+`require_answerable` keeps the question from asking about what the person may not see.
+`adapter` reads how a CRM speaks. Everything here is pure and total: at request time only
+GatewayError leaves. Nothing is repaired: what is not in the one accepted form is refused.
+"""

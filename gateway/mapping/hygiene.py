@@ -1,0 +1,309 @@
+"""Which request headers go to the CRM, and which of its answer headers come back.
+
+House rules:
+- Where answers are cut, headers pass by an allow-list, both ways. On pass routes they pass by
+  a deny-list, because pages and assets need more than we can name.
+- Whatever says who asks, from where, or with which method comes from us or not at all: the
+  CRM believes such headers, and a client can write anything into them.
+- Names compare in lower case. Values are text of one character per byte (latin-1), as read
+  from the wire; `wire_text` turns them into what a library that writes UTF-8 must be given.
+- Framing (Content-Length, Transfer-Encoding) is the HTTP library's alone, on the way out.
+- What cannot be dropped without changing what the request means is refused, not dropped.
+"""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+
+from gateway.domain.errors import RequestError, UpstreamError
+from gateway.domain.http import SAFE_METHODS, Headers, Inbound
+from gateway.domain.reason import Reason
+from gateway.mapping.headernames import (
+    CUT_ANSWER,
+    CUT_REQUEST,
+    DENIED,
+    DENIED_ANSWER,
+    DENIED_ANSWER_PREFIXES,
+    DENIED_PREFIXES,
+    END_TO_END,
+    HOP_BY_HOP,
+    NEVER_CUT,
+    NEVER_TWICE,
+    PRECONDITIONS,
+)
+
+PSEUDONYM = "salon-gateway"  # RFC 9110 7.6.3: a pseudonym hides our own name from the CRM's logs
+
+_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2: token
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, obs-text included
+_HOST = re.compile(r"[0-9A-Za-z.\-_\[\]:]{1,255}")
+_TARGET = re.compile(r"/(?!/)[!-\[\]-~]*")  # visible ASCII without a backslash, one slash first
+_ABSOLUTE = re.compile(r"([A-Za-z]+)://([^/?#@]*)((?![^/?#])[!-\[\]-~]*)")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+
+
+def request_headers(
+    inbound: Inbound,
+    *,
+    inject: Headers,
+    pass_cookies: frozenset[str],
+    forward_token: bool,
+    request_id: str,
+    peer: str,
+    secure: bool,
+    host: str,
+    cut: bool,
+    preserve_host: bool = False,
+) -> Headers:
+    """The headers of the request to the CRM.
+
+    Args:
+        inbound: the client's request.
+        inject: `upstream.headers`; they replace any header of the same name.
+        pass_cookies: names of the cookies that may go on, case-sensitive.
+        forward_token: the client's `Authorization` goes on.
+        request_id: ours.
+        peer: the client's IP address.
+        secure: the client's side is TLS.
+        host: the Host the client asked for, as the wire guard accepted it; "" for none.
+        cut: the answer will be cut.
+        preserve_host: send `host` as Host instead of the CRM's own name.
+
+    Raises:
+        RequestError: MALFORMED_REQUEST, HOST_REFUSED, CONTENT_TYPE_REFUSED (a coded body),
+            BODY_INVALID (part of a body) or PARAMETER_INVALID (a condition) where the request
+            would mean something else without the header.
+    """
+    if host and not _HOST.fullmatch(host):
+        raise RequestError(Reason.HOST_REFUSED, "the Host header is not a host name")
+    _require_well_formed(inbound)
+    if cut:
+        _require_unconditional(inbound)
+    lost = _connection_options(inbound)
+    lost |= {name.lower() for name, _ in inject}
+    if not forward_token:
+        lost.add("authorization")
+    passes = _passes_cut if cut else _passes
+    kept = [
+        (name, value)
+        for name, value in inbound.headers
+        if (lower := name.lower()) not in lost and passes(lower)
+    ]
+    ours = [*_cookies(inbound, pass_cookies)]
+    ours += [("Host", host)] if preserve_host and host else []
+    ours += [("Accept", "application/json"), ("Accept-Encoding", "identity")] if cut else []
+    ours += _forwarding(peer=peer, secure=secure, host=host)
+    ours += [("Via", f"{inbound.version} {PSEUDONYM}"), ("X-Request-Id", request_id)]
+    injected = {name.lower() for name, _ in inject}
+    return (*kept, *((n, v) for n, v in ours if n.lower() not in injected), *inject)
+
+
+def answer_headers(
+    headers: Headers, *, cut: bool, allowed: frozenset[str], pass_cookies: frozenset[str]
+) -> Headers:
+    """The CRM's headers for the client.
+
+    Location never comes through here: ask `location`, and set it.
+
+    Args:
+        headers: the CRM's.
+        cut: the body is (or might have been) cut, so it is JSON of ours.
+        allowed: more names that this route lets through a cut, in any case.
+        pass_cookies: names of the cookies the CRM may set.
+
+    Raises:
+        UpstreamError: UPSTREAM_INVALID: a header that is none.
+    """
+    for name, value in headers:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise UpstreamError(Reason.UPSTREAM_INVALID, "the CRM sent a malformed header")
+    cookies = [
+        ("Set-Cookie", _host_only(value))
+        for name, value in headers
+        if name.lower() == "set-cookie" and _cookie_name(value) in pass_cookies
+    ]
+    if cut:
+        names = CUT_ANSWER.union(map(str.lower, allowed)) - NEVER_CUT
+        kept = [(n, _utf8(v)) for n, v in headers if n.lower() in names]
+        ours = (
+            ("Content-Type", "application/json"),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+        )
+        return (*kept, *cookies, *ours)
+    lost = DENIED_ANSWER | {"set-cookie"} | _options(v for n, v in headers if _is_connection(n))
+    return (
+        *(
+            (name, _utf8(value))
+            for name, value in headers
+            if (lower := name.lower()) not in lost and not lower.startswith(DENIED_ANSWER_PREFIXES)
+        ),
+        *cookies,
+    )
+
+
+def location(value: str, *, upstream: str) -> str | None:
+    """Where a redirect of the CRM leads, as a path the client may use.
+
+    Args:
+        value: a Location header.
+        upstream: the origin whose redirects we follow: scheme, host and port, no path. With
+            `preserve_host` the CRM knows itself by our public origin: ask with that one too.
+
+    Returns:
+        The path (with query and fragment) on the upstream's own origin; None for any other
+        origin, a relative reference, or a spelling that browsers read in two ways.
+    """
+    path = value
+    if not value.startswith("/"):
+        absolute = _ABSOLUTE.fullmatch(value)
+        if absolute is None or _origin(absolute[1], absolute[2]) != _origin_of(upstream):
+            return None
+        path = absolute[3] if absolute[3].startswith("/") else f"/{absolute[3]}"
+    # `//host` leaves the origin, and so does `/\host` to a browser.
+    return path if _TARGET.fullmatch(path) else None
+
+
+def wire_text(value: str) -> str:
+    """The text to give an HTTP library that writes UTF-8, so that `value`'s bytes go out.
+
+    Raises:
+        ValueError: not one character per byte, or bytes that are not UTF-8.
+    """
+    return value if value.isascii() else value.encode("latin-1").decode("utf-8")
+
+
+def _require_well_formed(inbound: Inbound) -> None:
+    seen: set[str] = set()
+    for name, value in inbound.headers:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise _malformed("a header is malformed")
+        lower = name.lower()
+        if lower in seen and lower in NEVER_TWICE:
+            raise _malformed(f"the header `{lower}` stands twice")
+        seen.add(lower)
+        try:
+            wire_text(value)
+        except ValueError as error:
+            raise _malformed(f"the header `{lower}` is not UTF-8") from error
+
+
+def _require_unconditional(inbound: Inbound) -> None:
+    """Refuse what would mean something else once the header is gone.
+
+    Conditions and ranges of reads are simply not passed on: answering them in full is always
+    right (RFC 9110 13.2.1, 14.2).
+    """
+    codings = {value.strip().lower() for value in inbound.values("content-encoding")}
+    if codings - {"identity"}:
+        raise RequestError(Reason.CONTENT_TYPE_REFUSED, "send the body without a content coding")
+    if inbound.values("content-range"):  # RFC 9110 14.4: a partial PUT
+        raise RequestError(Reason.BODY_INVALID, "send the whole body, not a range of it")
+    if inbound.method in SAFE_METHODS:
+        return
+    for name in PRECONDITIONS:
+        if inbound.values(name):
+            raise RequestError(
+                Reason.PARAMETER_INVALID, f"`{name}` cannot be checked here; send without it"
+            )
+
+
+def _connection_options(inbound: Inbound) -> set[str]:
+    options = _options(inbound.values("connection"))
+    if options & END_TO_END:
+        raise _malformed("Connection names a header that is not for one connection only")
+    return options
+
+
+def _options(values: Iterable[str]) -> set[str]:
+    return {part.strip().lower() for value in values for part in value.split(",")}
+
+
+def _is_connection(name: str) -> bool:
+    return name.lower() == "connection"
+
+
+def _passes_cut(name: str) -> bool:
+    return name in CUT_REQUEST or name == "authorization"
+
+
+def _passes(name: str) -> bool:
+    # CGI and WSGI read `X_Remote_User` as `X-Remote-User`.
+    if name in HOP_BY_HOP or name in DENIED or name == "cookie" or "_" in name:
+        return False
+    return not name.startswith(DENIED_PREFIXES)
+
+
+def _cookies(inbound: Inbound, pass_cookies: frozenset[str]) -> Headers:
+    """One Cookie header with the cookies that may go on, or none."""
+    pairs: dict[str, str] = {}
+    for header in inbound.values("cookie"):
+        for part in header.split(";"):
+            name, equals, _ = part.strip(" \t").partition("=")
+            if not equals or name not in pass_cookies:
+                continue
+            # Two of one name: we and the CRM might each believe another one.
+            if name in pairs:
+                raise _malformed(f"the cookie `{name}` stands twice")
+            pairs[name] = part.strip(" \t")
+    return (("Cookie", "; ".join(pairs.values())),) if pairs else ()
+
+
+def _forwarding(*, peer: str, secure: bool, host: str) -> Headers:
+    """What the CRM learns about the client's side, in the old spelling and in RFC 7239's."""
+    scheme = "https" if secure else "http"
+    address = _address(peer)
+    # RFC 7239 6: an IPv6 address stands in brackets and, for its colons, in quotes.
+    node = f'"[{address}]"' if ":" in address else address
+    forwarded = (
+        f'for={node};host="{host}";proto={scheme}' if host else f"for={node};proto={scheme}"
+    )
+    return (
+        ("X-Forwarded-For", address),
+        ("X-Forwarded-Proto", scheme),
+        *((("X-Forwarded-Host", host),) if host else ()),
+        ("Forwarded", forwarded),
+    )
+
+
+def _address(peer: str) -> str:
+    """The peer's address without a zone; RFC 7239 6.2 has a word for not knowing it."""
+    try:
+        address = ip_address(peer)
+    except ValueError:
+        return "unknown"
+    return str(address).partition("%")[0] if isinstance(address, IPv6Address) else str(address)
+
+
+def _cookie_name(set_cookie: str) -> str:
+    return set_cookie.partition(";")[0].partition("=")[0].strip(" \t")
+
+
+def _host_only(set_cookie: str) -> str:
+    """Without its Domain: at our origin it is a cookie for this host alone, or none at all."""
+    parts = set_cookie.split(";")
+    kept = [p for p in parts[1:] if p.partition("=")[0].strip(" \t").lower() != "domain"]
+    return _utf8(";".join([parts[0], *kept]))
+
+
+def _utf8(value: str) -> str:
+    """Bytes that are not UTF-8 are ISO-8859-1, as they were for RFC 2616; make them UTF-8."""
+    try:
+        wire_text(value)
+    except ValueError:
+        return value.encode("utf-8").decode("latin-1")
+    return value
+
+
+def _origin_of(url: str) -> tuple[str, str] | None:
+    absolute = _ABSOLUTE.fullmatch(url)
+    return _origin(absolute[1], absolute[2]) if absolute else None
+
+
+def _origin(scheme: str, authority: str) -> tuple[str, str]:
+    scheme = scheme.lower()
+    return scheme, authority.lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))
+
+
+def _malformed(detail: str) -> RequestError:
+    return RequestError(Reason.MALFORMED_REQUEST, detail)

@@ -1,0 +1,90 @@
+"""How an adapter writes a route's address: `GET /api/clients/{id}`, `GET /assets/**`.
+
+A segment is literal, or `{name}` for exactly one plain segment, or a final `**` for one or
+more of any kind. `{id}` names the record. No regular expressions: an owner cannot see what
+one lets through.
+"""
+
+from dataclasses import dataclass
+
+from gateway.domain.subject import is_name
+from gateway.mapping.target import is_segment
+
+RECORD = "id"  # the parameter that names the record
+REST = "**"
+# HEAD is not here: a GET route answers it.
+ROUTE_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """`{name}`: one segment, whatever it is."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """A route's method and path.
+
+    Attributes:
+        text: as written.
+        steps: literal segments, decoded, and slots.
+        rest: it ends in `**`, which is not among the steps.
+    """
+
+    text: str
+    method: str
+    steps: tuple[str | Slot, ...]
+    rest: bool
+
+    @property
+    def shape(self) -> tuple[str, tuple[str | None, ...], bool]:
+        """What it matches: equal shapes match the same requests."""
+        bare = tuple(None if isinstance(step, Slot) else step for step in self.steps)
+        return self.method, bare, self.rest
+
+    @property
+    def record_at(self) -> int | None:
+        """Which segment names the record."""
+        return self.steps.index(Slot(RECORD)) if Slot(RECORD) in self.steps else None
+
+
+def parse_pattern(text: str) -> Pattern:
+    """Read a `match`.
+
+    Raises:
+        ValueError: what is wrong, as a finding says it.
+    """
+    method, _, path = text.partition(" ")
+    if method == "HEAD":
+        raise ValueError("a `GET` route answers `HEAD` too; write `GET`")
+    if method not in ROUTE_METHODS or not path.startswith("/"):
+        known = ", ".join(ROUTE_METHODS)
+        raise ValueError(f"`{text}` must be a method ({known}), one space and a path")
+    if "?" in path:
+        raise ValueError(f"`{text}` holds a `?`; declare parameters under `query`")
+    parts = path[1:].split("/") if path != "/" else []
+    rest = bool(parts) and parts[-1] == REST
+    steps = tuple(_step(part, text) for part in (parts[:-1] if rest else parts))
+    slots = [step.name for step in steps if isinstance(step, Slot)]
+    twice = sorted({name for name in slots if slots.count(name) > 1})
+    if twice:
+        raise ValueError(f"`{text}` has two segments named `{{{twice[0]}}}`")
+    return Pattern(text=text, method=method, steps=steps, rest=rest)
+
+
+def _step(part: str, text: str) -> str | Slot:
+    if not part:
+        raise ValueError(f"`{text}` has an empty segment; `//` and a trailing `/` are refused")
+    if part == REST:
+        raise ValueError(f"`{text}` has a `**` that is not last")
+    if part.startswith("{") and part.endswith("}"):
+        if not is_name(part[1:-1]):
+            raise ValueError(f"`{part}` must name its segment: `{{id}}`, `{{client}}`")
+        return Slot(part[1:-1])
+    if "*" in part or "{" in part or "}" in part:
+        raise ValueError(f"`{part}` must be plain text, `{{name}}` or a final `**`")
+    if not is_segment(part):
+        raise ValueError(f"`{part}` can never arrive as a path segment; write it decoded")
+    return part

@@ -1,0 +1,105 @@
+r"""Bytes x plan -> the same bytes without what is hidden, or a refusal. Never bytes uncut.
+
+True here:
+- What stays keeps its bytes (`-0`, `0.10`, 23-digit numbers, escapes) and its order. Only the
+  space between members goes; of members that stand twice the last one stays.
+- Member names are compared decoded: `"e\u006dail"` is `email`. Case matters: `Email` is
+  another member, unmapped.
+- Anything but one well-formed UTF-8 document of the announced shape is refused.
+- Text inside strings is text: JSON or HTML in a note is the note.
+
+msgspec's `Raw` does the work: it checks the grammar, the numbers and the escapes of what it
+skips, but not its UTF-8. That is why the whole body is decoded once, for nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import msgspec
+
+from gateway.domain.errors import UpstreamError
+from gateway.domain.http import Headers, MaskedBody
+from gateway.domain.reason import Reason
+from gateway.masking.mediatype import json_media_type
+from gateway.masking.plan import Plan
+from gateway.masking.walk import NoRecordsError, Walk
+
+# Bytes. Beyond it we refuse, never pass uncut; the caller stops reading there. 8 MiB are
+# some 10,000 records; cutting them is what one request may cost the others: about 50 ms,
+# three times that where text with braces in it calls for the careful pass.
+MAX_CUT_BODY = 8 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A body that may be shown, and what left it.
+
+    Attributes:
+        dropped: how many values left, by field class; `-` for fields in no class.
+        records: how many records the answer holds.
+        hidden_fields: the fields that were present and left, sorted.
+        shown_fields: the fields that were present and stay, sorted.
+    """
+
+    body: MaskedBody = field(repr=False)
+    dropped: Mapping[str, int]
+    records: int
+    hidden_fields: tuple[str, ...]
+    shown_fields: tuple[str, ...]
+
+
+def cut(body: bytes, plan: Plan) -> Cut:
+    """Take what is hidden out of an answer.
+
+    Args:
+        body: the whole JSON text, at most `MAX_CUT_BODY` (the caller's duty).
+        plan: what stays.
+
+    Raises:
+        UpstreamError: ANSWER_NOT_CUT: this is not a document of the shape the plan knows.
+    """
+    try:
+        body.decode("utf-8")
+        walk = Walk(plan, careful=False)
+        made = walk.answer(body)
+        if plan.record.wary and not walk.leaves_hold(made):
+            walk = Walk(plan, careful=True)
+            made = walk.answer(body)
+    except (msgspec.MsgspecError, NoRecordsError, UnicodeError, RecursionError):
+        # `from None`: these errors may carry the body, and errors end up in logs.
+        raise UpstreamError(
+            Reason.ANSWER_NOT_CUT,
+            "The CRM's answer is not JSON of the shape that its adapter describes.",
+        ) from None
+    return _result(made, walk)
+
+
+def cut_error(body: bytes, plan: Plan) -> Cut:
+    """What may be shown of an error body: the declared members of a JSON object, or nothing.
+
+    Never raises: a page with a stack trace, a list of messages or broken JSON becomes an
+    empty body.
+    """
+    walk = Walk(plan, careful=True)
+    try:
+        body.decode("utf-8")
+        made = walk.error(body)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        return _result(b"", Walk(plan, careful=True))
+    return _result(made, walk)
+
+
+def content_is_json(headers: Headers) -> bool:
+    """Does the message say, once and in plain words, that its body is UTF-8 JSON?"""
+    return json_media_type(headers) is not None
+
+
+def _result(made: bytes, walk: Walk) -> Cut:
+    walk.add_up()
+    return Cut(
+        body=MaskedBody(made),
+        dropped=dict(walk.dropped),
+        records=walk.records,
+        hidden_fields=tuple(sorted(walk.hidden)),
+        shown_fields=tuple(sorted(walk.shown)),
+    )

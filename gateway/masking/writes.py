@@ -1,0 +1,164 @@
+"""Which fields does a body send, and may this person send them?
+
+True here:
+- A body is one strict JSON object (`texts/jsontext.py`): no member twice, since the CRM may
+  read the other one.
+- Every member counts as the fields it may change, not only as those it names: a text, `null`
+  or `{}` where members are expected overwrites them all, and an array replaces all items.
+- What no field names is `unmapped`. The id is not a field of the write.
+- A write may not destroy what its sender cannot see: no full replacement while anything is
+  hidden, and no mask (`***`) where a value belongs.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from gateway.domain.decision import Permit
+from gateway.domain.errors import RequestError
+from gateway.domain.http import Headers
+from gateway.domain.reason import Reason
+from gateway.domain.resource import UNMAPPED, Resource
+from gateway.masking.mediatype import json_media_type
+from gateway.masking.plan import Spot, tree_of
+from gateway.texts.jsontext import parse_strict_json
+
+MAX_WRITE_DEPTH = 32  # a client card needs four
+JSON_PATCH = "application/json-patch+json"  # RFC 6902
+
+# What screens and other gateways write over a hidden value, and what they leave between.
+_MASK_CHARACTERS = frozenset("*＊∗✱•●∙·⬤█■▪×✕xXｘＸ")
+_BETWEEN = frozenset("-‐–.@+()/_ \t\u3000")
+_MIN_MASK = 3  # characters; `x` alone is a size, `**` a footnote
+
+
+def require_json_body(headers: Headers) -> None:
+    """Let only JSON pass, in UTF-8 and not compressed.
+
+    A merge patch (RFC 7396) reads like any partial object. A JSON Patch is a list of
+    operations (`copy` from hidden to visible): its members do not tell what it sends.
+
+    Raises:
+        RequestError: CONTENT_TYPE_REFUSED.
+    """
+    media_type = json_media_type(headers)
+    if media_type is None:
+        raise RequestError(
+            Reason.CONTENT_TYPE_REFUSED,
+            "Send one Content-Type, `application/json`, in UTF-8 and not compressed.",
+        )
+    if media_type == JSON_PATCH:
+        raise RequestError(
+            Reason.CONTENT_TYPE_REFUSED,
+            "JSON Patch is not accepted; send the changed members as a JSON object.",
+        )
+
+
+def fields_sent(body: bytes, resource: Resource) -> frozenset[str]:
+    """Name the fields a body may change.
+
+    Returns:
+        Field names of the resource, and `unmapped` for everything else.
+
+    Raises:
+        RequestError: BODY_INVALID: not one strict JSON object, or it carries a mask marker
+            where a field of some class stands.
+    """
+    try:
+        value = parse_strict_json(body, MAX_WRITE_DEPTH, len(body))
+    except ValueError as error:
+        raise RequestError(Reason.BODY_INVALID, f"The body cannot be read: {error}.") from None
+    if not isinstance(value, dict):
+        raise RequestError(Reason.BODY_INVALID, "The body must be one JSON object.")
+    return frozenset(_members(tree_of(resource), value, covered=False, classed=False))
+
+
+def require_writable(
+    sent: frozenset[str], permit: Permit, *, method: str, resource: Resource
+) -> None:
+    """Refuse a write of what may not be written, or over what may not be seen.
+
+    `sent` comes from `fields_sent`.
+
+    Raises:
+        RequestError: FIELD_NOT_WRITABLE; or OVERWRITES_HIDDEN for a PUT by someone from
+            whom anything of the record is hidden: they never saw what it would replace.
+    """
+    refused = sorted(sent & permit.unwritable)
+    if refused:
+        names = ", ".join(f"`{name}`" for name in refused)
+        raise RequestError(Reason.FIELD_NOT_WRITABLE, f"You may not write: {names}.")
+    # Undeclared members are no secret of a resource that is not sensitive.
+    secret = permit.hidden if resource.sensitive else permit.hidden - {UNMAPPED}
+    if method == "PUT" and secret:
+        raise RequestError(
+            Reason.OVERWRITES_HIDDEN,
+            "A PUT would overwrite fields you cannot see; send only the changed ones by PATCH.",
+        )
+
+
+def _members(
+    spot: Spot, members: dict[str, Any], *, covered: bool, classed: bool
+) -> Iterator[str]:
+    """What the members of an object send."""
+    for name, value in members.items():
+        child = spot.members.get(name)
+        if child is not None:
+            yield from _sent(child, value, covered=covered, classed=classed)
+        elif not covered:
+            yield UNMAPPED
+        elif classed:
+            _refuse_mask(value)
+
+
+def _sent(spot: Spot, value: Any, *, covered: bool, classed: bool) -> Iterator[str]:
+    """What a value sends at a place of the tree.
+
+    `covered`: a `.**` stands here or above, so what nothing else names belongs to it;
+    `classed`: and that field is in a class.
+    """
+    own = () if spot.is_id else spot.fields
+    yield from (f.name for f in own)
+    covered = covered or bool(spot.whole)
+    classed = classed or any(f.field_class and f.name in spot.whole for f in own)
+    if isinstance(value, dict) and value and spot.members:
+        yield from _members(spot, value, covered=covered, classed=classed)
+        return
+    if isinstance(value, list) and spot.items is not None:
+        yield from (f.name for f in spot.items.all_fields())
+        for item in value:
+            yield from _sent(spot.items, item, covered=covered, classed=classed)
+        return
+    overwritten = [f for child in spot.children() for f in child.all_fields()]
+    yield from (f.name for f in overwritten)
+    if classed or any(f.field_class for f in (*own, *overwritten)):
+        _refuse_mask(value)
+    misfit = overwritten or not _is_leaf_value(value)
+    if misfit and not covered:
+        yield UNMAPPED
+
+
+def _is_leaf_value(value: Any) -> bool:
+    """A scalar, or an array of scalars."""
+    items = value if isinstance(value, list) else [value]
+    return not any(isinstance(item, dict | list) for item in items)
+
+
+def _refuse_mask(value: Any) -> None:
+    """Look for a mask marker in a value and everything inside it."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            _refuse_mask(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            _refuse_mask(inner)
+    elif isinstance(value, str) and _is_mask(value):
+        raise RequestError(
+            Reason.BODY_INVALID,
+            "The body holds a mask where a value belongs; leave out what you cannot see.",
+        )
+
+
+def _is_mask(text: str) -> bool:
+    """`***`, `●●●●`, `xxx-xxxx`, `***@***`: nothing but mask characters, three or more."""
+    masks = sum(character in _MASK_CHARACTERS for character in text)
+    return masks >= _MIN_MASK and all(c in _MASK_CHARACTERS or c in _BETWEEN for c in text)

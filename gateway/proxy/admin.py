@@ -1,0 +1,148 @@
+"""The admin port: alive, ready, metrics, status. For ops, on loopback or an inner network.
+
+Read only, and only for a `Host` that no web page can bring about: an IP literal, `localhost`
+or a configured name. A page in an operator's browser that rebinds its own name to 127.0.0.1
+still sends that name.
+"""
+
+import asyncio
+import ipaddress
+import json
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from aiohttp import web
+
+from gateway.domain.errors import GatewayError
+from gateway.domain.reason import STATUS, Reason
+from gateway.proxy.events import Event, emit
+from gateway.proxy.limits import PortLimits
+from gateway.proxy.wire import WireServer, require_c_parser
+
+Probe = Callable[[], Awaitable[None]]
+
+PROBE_SECONDS = 1.0  # an orchestrator asks every few seconds and gives up after a few
+
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\],]+)(?::\d{1,5})?", re.ASCII)
+_HEADERS = {
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+
+class AdminServer:
+    """One listening admin port: `/healthz`, `/readyz`, `/metrics`, `/status`.
+
+    Args:
+        probes: by part (policy, state, audit, upstream); each raises unless its part can
+            serve now. They run at the same time, `probe_seconds` each at most.
+        render_metrics: the exposition and its content type.
+        status: what this process runs on (policy version, its age, ...), as JSON values.
+        names: host names to answer to besides IP literals and `localhost`.
+    """
+
+    def __init__(
+        self,
+        probes: Mapping[str, Probe],
+        render_metrics: Callable[[], tuple[bytes, str]],
+        status: Callable[[], Mapping[str, Any]],
+        *,
+        names: frozenset[str] = frozenset(),
+        probe_seconds: float = PROBE_SECONDS,
+    ) -> None:
+        self._probes = dict(probes)
+        self._render_metrics = render_metrics
+        self._status = status
+        self._names = frozenset(name.lower() for name in names) | {"localhost"}
+        self._probe_seconds = probe_seconds
+        self._wire: WireServer | None = None
+        self._listener: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen; returns the actual port, which differs when `port` is 0."""
+        require_c_parser()
+        self._wire = WireServer(self._handle, PortLimits(), _malformed)
+        self._listener = await asyncio.get_running_loop().create_server(self._wire, host, port)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    async def stop(self) -> None:
+        """Stop listening and close what is open."""
+        if self._listener is None or self._wire is None:
+            return
+        self._listener.close()
+        await self._wire.shutdown(0.1)
+        await self._listener.wait_closed()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        response = await self._answer(request)
+        response.headers.update(_HEADERS)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.Response:
+        if not self._is_ours(request.headers.get("Host", "")):
+            return _text(421, "unknown host name; ask by IP address or as localhost\n")
+        if request.method not in {"GET", "HEAD"}:
+            refused = _text(405, "read only\n")
+            refused.headers["Allow"] = "GET, HEAD"
+            return refused
+        match request.raw_path.partition("?")[0]:
+            case "/healthz":
+                return _text(200, "ok\n")
+            case "/readyz":
+                return await self._readyz()
+            case "/metrics":
+                body, content_type = self._render_metrics()
+                return web.Response(body=body, headers={"Content-Type": content_type})
+            case "/status":
+                return _json(200, self._status())
+            case _:
+                return _text(404, "not found; try /healthz, /readyz, /metrics or /status\n")
+
+    async def _readyz(self) -> web.Response:
+        parts = await asyncio.gather(*(self._probe(name) for name in self._probes))
+        return _json(200 if all(part["ok"] for part in parts) else 503, parts)
+
+    async def _probe(self, name: str) -> dict[str, Any]:
+        """Ask one part. Never raises: an answer that cannot be had is `ok: false`."""
+        try:
+            async with asyncio.timeout(self._probe_seconds):
+                await self._probes[name]()
+        except TimeoutError:
+            detail = f"no answer within {self._probe_seconds:g} s"
+        except GatewayError as error:
+            detail = str(error)
+        except Exception as error:  # noqa: BLE001  # a part that fails oddly is not ready either
+            emit(Event.PROBE_FAILED, error, part=name)
+            detail = type(error).__qualname__
+        else:
+            return {"part": name, "ok": True, "detail": ""}
+        return {"part": name, "ok": False, "detail": detail}
+
+    def _is_ours(self, host: str) -> bool:
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name = found[1].lower()
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return name in self._names
+        return True
+
+
+def _text(status: int, text: str) -> web.Response:
+    return web.Response(status=status, text=text)
+
+
+def _json(status: int, value: Any) -> web.Response:
+    body = json.dumps(value, ensure_ascii=False, default=str).encode()
+    return web.Response(status=status, body=body, headers={"Content-Type": "application/json"})
+
+
+def _malformed(_request: web.BaseRequest, reason: Reason) -> web.StreamResponse:
+    """What the parser refused, or a handler that failed."""
+    response = _text(STATUS[reason], f"{reason}\n")
+    response.force_close()
+    return response

@@ -1,0 +1,69 @@
+"""Refusal → a page for people: what, until when, why, whom to ask, which number to quote.
+
+House rules: no script, nothing from outside, one style sheet inside the page that the
+Content-Security-Policy names by its hash. Every value is escaped by the template engine.
+"""
+
+import base64
+import hashlib
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from gateway.domain.decision import Refusal
+from gateway.domain.reason import Reason
+from gateway.domain.time import Instant
+from gateway.proxy.negotiate import Language
+from gateway.proxy.problem import zone_of
+from gateway.proxy.wording import WORDING, Locale
+
+CONTENT_TYPE = "text/html; charset=utf-8"
+
+_TEMPLATES = Environment(
+    loader=PackageLoader("gateway.proxy"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_PAGE = _TEMPLATES.get_template("refusal.html.j2")
+_STYLE = _TEMPLATES.get_template("refusal.css").render()
+
+# The CRM may show our page in a frame of its own; nobody else may.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; "
+    f"style-src 'sha256-{base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+
+
+def screen(refusal: Refusal, language: Language, now: Instant) -> bytes:
+    """The page of a refusal in the reader's language, UTF-8."""
+    locale = WORDING.languages[language]
+    page = _PAGE.render(
+        language=str(language),
+        words=WORDING.family(refusal.reason, language),
+        opening=_opening(refusal, locale, now),
+        quote=locale.quote,
+        request_id=refusal.request_id,
+        reason=str(refusal.reason),
+    )
+    return page.encode()
+
+
+def _opening(refusal: Refusal, locale: Locale, now: Instant) -> dict[str, str] | None:
+    """When it opens again, as the template's parts of a sentence; None if hours are not why."""
+    if refusal.reason is not Reason.OUTSIDE_HOURS:
+        return None
+    if refusal.opens_at is None:
+        return {"before": locale.opens_unknown, "moment": "", "iso": "", "after": "", "zone": ""}
+    zone = zone_of(refusal)
+    local = refusal.opens_at.astimezone(zone)
+    before, _, after = locale.opens.partition("{moment}")
+    return {
+        "before": before,
+        "moment": locale.say_moment(local, now.astimezone(zone)),
+        "iso": local.isoformat(),
+        "after": after,
+        "zone": locale.zone.format(zone=zone.key),
+    }

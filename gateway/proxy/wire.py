@@ -1,0 +1,222 @@
+"""aiohttp's low-level server, bent where it would lie, wait or chatter.
+
+House rules: everything that reaches into aiohttp's own classes stands here, each with the
+behaviour of 3.14.5 that makes it necessary; tests/e2e/test_wire_shell.py holds every one of
+them over a real socket, so a release that changes one is noticed.
+"""
+
+import asyncio
+import socket
+import struct
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import http_parser, web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.streams import StreamReader
+from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError
+
+from gateway.domain.reason import Reason
+from gateway.proxy.events import Event, emit
+from gateway.proxy.head import address_of
+from gateway.proxy.limits import PortLimits
+
+_NO_LINGER = struct.pack("ii", 1, 0)  # on, for 0 seconds
+_ADDED = frozenset({"server", "content-type"})
+_ANSWERABLE = frozenset({HttpVersion10, HttpVersion11})
+
+
+class ParserMissingError(RuntimeError):
+    """aiohttp runs on its pure-Python parser, which accepts other requests than the C one."""
+
+
+def require_c_parser() -> None:
+    """Refuse to start on aiohttp's pure-Python parser.
+
+    Raises:
+        ParserMissingError: the C extension is missing or switched off.
+    """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise ParserMissingError(
+            "aiohttp's C parser is not in use; install a binary wheel of aiohttp "
+            "and unset `AIOHTTP_NO_EXTENSIONS`"
+        )
+
+
+class WireRequest(web.BaseRequest):
+    """A request that remembers how it really came.
+
+    Attributes:
+        raw: the message as parsed. The base class is given one with a version that may be
+            answered with: aiohttp would send `HTTP/2.0 200 OK` to a `GET / HTTP/2.0`.
+        named: lower-case names of the headers that the answer names; `reply.py` sets it.
+    """
+
+    ATTRS = web.BaseRequest.ATTRS | {"raw", "named"}
+
+    def __init__(self, message: RawRequestMessage, *args: Any, **kwargs: Any) -> None:
+        self.raw = message
+        self.named = frozenset({"content-type"})
+        if message is ERROR or message.version not in _ANSWERABLE:
+            message = message._replace(version=HttpVersion11)
+        super().__init__(message, *args, **kwargs)
+
+    @property
+    def is_last(self) -> bool:
+        """May what follows on this connection be anything but a request?
+
+        So after a refused upgrade, and after a transfer coding that the parser took for none:
+        its body would be read as the next request.
+        """
+        coded = "Transfer-Encoding" in self.headers and not self.raw.chunked
+        return coded or bool(self.raw.upgrade)
+
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        # aiohttp adds its banner, and `application/octet-stream` where no type was named.
+        for name in _ADDED - self.named:
+            response.headers.popall(name, None)
+
+
+class WireServer(web.Server):
+    """The connections of one port.
+
+    Attributes:
+        turned_away: connections closed at once because there were too many.
+    """
+
+    def __init__(
+        self,
+        handler: Callable[[web.BaseRequest], Any],
+        limits: PortLimits,
+        malformed: Callable[[web.BaseRequest, Reason], web.StreamResponse],
+    ) -> None:
+        super().__init__(handler, request_factory=self._factory)
+        self.limits = limits
+        self.malformed = malformed
+        self.turned_away = 0
+        self._peers: dict[RequestHandler, str] = {}
+        self._per_peer: Counter[str] = Counter()
+
+    def __call__(self) -> RequestHandler:
+        """Make the protocol of one connection, as asyncio asks for it."""
+        return _WireProtocol(self, loop=self._loop, **self.limits.server_options())
+
+    def _factory(
+        self,
+        message: RawRequestMessage,
+        payload: StreamReader,
+        protocol: RequestHandler,
+        writer: AbstractStreamWriter,
+        task: "asyncio.Task[None]",
+    ) -> web.BaseRequest:
+        assert isinstance(protocol, _WireProtocol)  # noqa: S101  # only __call__ makes them
+        protocol.reading = payload
+        return WireRequest(message, payload, protocol, writer, task, self._loop)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection; close it at once if there are too many."""
+        super().connection_made(handler, transport)
+        peer = address_of(transport.get_extra_info("peername"))
+        self._peers[handler] = peer
+        self._per_peer[peer] += 1
+        if (
+            len(self._peers) > self.limits.max_connections
+            or self._per_peer[peer] > self.limits.max_connections_per_peer
+        ):
+            self.turned_away += 1
+            if self.turned_away % 1000 == 1:  # a flood must not become a flood of log lines
+                emit(Event.CONNECTION_TURNED_AWAY, total=self.turned_away)
+            # Soon, not now: aiohttp starts its task first and would find it half closed.
+            self._loop.call_soon(reset, transport)
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """Forget a connection."""
+        super().connection_lost(handler, exc)
+        peer = self._peers.pop(handler, None)
+        if peer is not None:
+            self._per_peer[peer] -= 1
+            if not self._per_peer[peer]:
+                del self._per_peer[peer]
+
+
+class _WireProtocol(RequestHandler):
+    """One connection."""
+
+    __slots__ = ("reading", "streaming", "wire")
+
+    def __init__(self, manager: WireServer, **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.wire = manager
+        self.reading: StreamReader | None = None
+        self.streaming: asyncio.Task[Any] | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and tell waiting readers when a body turned out to be broken.
+
+        aiohttp queues a 400 behind the request whose body is malformed but leaves its reader
+        waiting for bytes that can no longer come.
+        """
+        super().data_received(data)
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            for payload in (self.reading, *(payload for _, payload in self._messages)):
+                if payload is not None and not payload.is_eof():
+                    payload.set_exception(RequestPayloadError("malformed body"))
+                    payload.feed_eof()
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Stop a stream nobody reads: it may have nothing to write for hours."""
+        super().connection_lost(exc)
+        if self.streaming is not None:
+            self.streaming.cancel()
+
+    async def _drain_helper(self) -> None:
+        """Wait until the client has taken what piles up, but not for ever.
+
+        Every write of every answer waits here once the buffer is full, and only then.
+        """
+        try:
+            async with asyncio.timeout(self.wire.limits.write_seconds):
+                await super()._drain_helper()
+        except TimeoutError as error:
+            emit(Event.ANSWER_NOT_TAKEN)
+            if self.transport is not None:
+                reset(self.transport)
+            raise ConnectionResetError("the client takes nothing") from error
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # it quotes the request: never sent or logged
+    ) -> web.StreamResponse:
+        """Answer what aiohttp itself refuses; its own text would quote the request."""
+        if isinstance(exc, ConnectionError) or request.writer.output_size > 0:
+            raise ConnectionResetError("the answer is broken off") from exc
+        if status == 400:
+            return self.wire.malformed(request, Reason.MALFORMED_REQUEST)
+        emit(Event.WIRE_FAILED, exc)
+        return self.wire.malformed(request, Reason.INTERNAL_ERROR)
+
+    def log_exception(self, *_args: Any, **kw: Any) -> None:
+        """Log by name only: aiohttp's own line and traceback quote header bytes."""
+        emit(Event.WIRE_FAILED, kw.get("exc_info"))
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection so that nobody can take it for a clean end: RST, not FIN.
+
+    `abort` alone throws the buffer away and then closes with a FIN like any other.
+    """
+    connection = transport.get_extra_info("socket")
+    if connection is not None and connection.fileno() != -1:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    transport.abort()
+
+
+def watch(request: web.BaseRequest, task: "asyncio.Task[Any] | None") -> None:
+    """Name the task to cancel when this request's client goes away; None = nobody."""
+    if isinstance(request.protocol, _WireProtocol):
+        request.protocol.streaming = task

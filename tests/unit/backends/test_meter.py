@@ -1,0 +1,245 @@
+"""Metrics: closed names and labels, bounded series, text that Prometheus accepts."""
+
+import shutil
+import subprocess
+from datetime import timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from gateway.backends import meter as meter_module
+from gateway.backends.meter import METRICS, NAMES, Kind, PrometheusMeter
+from gateway.domain.access import WindowState
+from gateway.domain.reason import STATUS, Cause, Reason
+from gateway.domain.subject import Role
+from gateway.domain.time import from_milliseconds
+from gateway.ports import Labels
+
+NOON = from_milliseconds(1_795_000_000_000)
+STYLIST = Role("role:stylist")
+
+
+class StillClock:
+    def __init__(self, now=NOON):
+        self.at = now
+
+    def now(self):
+        return self.at
+
+    def monotonic(self):
+        return 0.0
+
+
+def a_meter():
+    return PrometheusMeter(StillClock())
+
+
+def an_answer(reason=Reason.RULE_ALLOWS, *, status=None, **changes):
+    given = {
+        "role": STYLIST,
+        "resource": "client",
+        "action": "read",
+        "reason": reason,
+        "window": WindowState.OPEN,
+        "status": status or STATUS.get(reason, 200),
+    }
+    return Labels(**(given | changes))
+
+
+def samples(meter):
+    found = {}
+    for family in text_string_to_metric_families(meter.render().decode()):
+        for sample in family.samples:
+            key = (sample.name, *sorted(sample.labels.items()))
+            assert key not in found, "the same series twice"
+            found[key] = sample.value
+    return found
+
+
+def value(meter, name, **labels):
+    return samples(meter).get((f"salon_gateway_{name}", *sorted(labels.items())))
+
+
+def fill(meter):
+    """Make at least one series of every metric."""
+    meter.answered(an_answer(), 0.004)
+    meter.answered(an_answer(Reason.OUTSIDE_HOURS, window=WindowState.CLOSED), 0.001)
+    meter.answered(
+        an_answer(Reason.UNAUTHENTICATED, role=None, resource=None, action=None, window=None), 0
+    )
+    for cause in Cause:
+        meter.unauthenticated(cause)
+    meter.decided(2e-6)
+    meter.forwarded(0.03)
+    meter.exempt_access(Role("role:manager"), "client")
+    meter.after_hours_attempt(STYLIST, "client")
+    meter.dropped("client", "contact", 3)
+    meter.policy_loaded("sha256:abc", NOON)
+    meter.policy_load_failed()
+    meter.calendars_missing(2)
+    for part in ("policy", "state", "audit", "upstream"):
+        meter.up(part, ok=True)
+
+
+@pytest.mark.parametrize(
+    ("reason", "status", "outcome"),
+    [
+        (Reason.RULE_ALLOWS, 200, "allowed"),
+        (Reason.RULE_ALLOWS, 404, "allowed"),  # the CRM's own word
+        (Reason.PASSED, 304, "allowed"),
+        (Reason.RULE_ALLOWS, 500, "failed"),
+        (Reason.RULE_DENIES, 403, "refused"),
+        (Reason.UNAUTHENTICATED, 401, "refused"),
+        (Reason.STATE_UNAVAILABLE, 503, "failed"),
+        (Reason.APPLIED_NOT_SHOWN, 502, "failed"),
+    ],
+)
+def test_an_answer_counts_once_under_its_outcome(reason, status, outcome):
+    meter = a_meter()
+    meter.answered(an_answer(reason, status=status), 0.1)
+    meter.answered(an_answer(reason, status=status), 0.1)
+    labels = {"role": STYLIST, "resource": "client", "action": "read", "reason": reason.value}
+    assert value(meter, "requests_total", **labels, window="open", outcome=outcome) == 2
+    assert value(meter, "denied_total", **labels) == (2 if outcome == "refused" else None)
+    assert value(meter, "request_duration_seconds_count") == 2
+    assert value(meter, "request_duration_seconds_sum") == pytest.approx(0.2)
+
+
+def test_what_is_not_known_has_a_dash_for_a_label():
+    meter = a_meter()
+    meter.answered(
+        an_answer(Reason.UNMAPPED, role=None, resource=None, action=None, window=None), 0
+    )
+    labels = {"role": "-", "resource": "-", "action": "-", "reason": "unmapped"}
+    assert value(meter, "requests_total", **labels, window="-", outcome="refused") == 1
+
+
+def test_the_small_counters_count():
+    meter = a_meter()
+    fill(meter)
+    assert value(meter, "exempt_access_total", role="role:manager", resource="client") == 1
+    assert value(meter, "after_hours_attempts_total", role=STYLIST, resource="client") == 1
+    assert value(meter, "fields_dropped_total", resource="client", field_class="contact") == 3
+    assert value(meter, "unauthenticated_total", cause="expired") == 1
+    assert value(meter, "policy_load_failures_total") == 1
+    assert value(meter, "calendars_missing") == 2
+    meter.dropped("client", "contact", 0)
+    meter.dropped("client", "contact", -5)
+    assert value(meter, "fields_dropped_total", resource="client", field_class="contact") == 3
+
+
+def test_every_cause_and_failure_counter_starts_at_zero_so_that_rates_can_rise():
+    meter = a_meter()
+    assert value(meter, "policy_load_failures_total") == 0
+    assert value(meter, "series_dropped_total") == 0
+    assert all(value(meter, "unauthenticated_total", cause=c.value) == 0 for c in Cause)
+
+
+def test_a_duration_on_a_bound_lies_below_it_and_the_longest_in_infinity():
+    meter = a_meter()
+    for seconds in (0.001, 0.0011, 60, 61):
+        meter.forwarded(seconds)
+    assert value(meter, "upstream_duration_seconds_bucket", le="0.001") == 1
+    assert value(meter, "upstream_duration_seconds_bucket", le="0.0025") == 2
+    assert value(meter, "upstream_duration_seconds_bucket", le="60") == 3
+    assert value(meter, "upstream_duration_seconds_bucket", le="+Inf") == 4
+    assert value(meter, "upstream_duration_seconds_count") == 4
+
+
+def test_a_new_policy_replaces_the_old_ones_series():
+    meter = a_meter()
+    meter.policy_loaded("first", NOON)
+    meter.policy_loaded("second", NOON + timedelta(seconds=90))
+    assert value(meter, "policy_info", digest="first") is None
+    assert value(meter, "policy_info", digest="second") == 1
+    assert value(meter, "policy_loaded_timestamp_seconds") == 1_795_000_090
+
+
+def test_the_age_of_the_policy_grows_by_itself():
+    clock = StillClock()
+    meter = PrometheusMeter(clock)
+    assert value(meter, "policy_age_seconds") is None
+    meter.policy_loaded("x", NOON)
+    clock.at = NOON + timedelta(minutes=7)
+    assert value(meter, "policy_age_seconds") == 420
+
+
+def test_readiness_is_not_reported_before_it_was_asked_for():
+    meter = a_meter()
+    assert value(meter, "state_up") is None
+    meter.up("state", ok=True)
+    assert value(meter, "state_up") == 1
+    meter.up("state", ok=False)
+    assert value(meter, "state_up") == 0
+    meter.up("no such part", ok=True)
+    assert value(meter, "series_dropped_total") == 1
+
+
+def test_series_are_bounded_and_what_is_too_many_is_counted(monkeypatch):
+    meter = a_meter()
+    monkeypatch.setattr(meter_module, "MAX_SERIES", meter._begun + 2)
+    for number in range(10):
+        meter.dropped(f"resource-{number}", "contact", 1)
+    meter.dropped("resource-0", "contact", 1)  # a series that is there goes on
+    found = [key for key in samples(meter) if key[0] == "salon_gateway_fields_dropped_total"]
+    assert len(found) == 2
+    assert value(meter, "fields_dropped_total", resource="resource-0", field_class="contact") == 2
+    assert value(meter, "series_dropped_total") == 8
+
+
+def test_every_metric_of_ours_stands_in_the_table_with_its_type_and_labels():
+    meter = a_meter()
+    fill(meter)
+    families = {
+        family.name: family
+        for family in text_string_to_metric_families(meter.render().decode())
+        if family.name.startswith("salon_gateway_")
+    }
+    for metric in METRICS:
+        family = families.pop(metric.name.removesuffix("_total"))
+        assert family.type == metric.kind.value
+        assert family.samples, f"{metric.name} has no series here"
+        for sample in family.samples:
+            assert set(sample.labels) - {"le"} == set(metric.labels)
+    assert not families
+
+
+def test_names_are_unique_prefixed_and_counters_end_in_total():
+    assert len(set(NAMES)) == len(NAMES)
+    for metric in METRICS:
+        assert metric.name.startswith("salon_gateway_")
+        assert metric.name.endswith("_total") == (metric.kind is Kind.COUNTER)
+        assert bool(metric.buckets) == (metric.kind is Kind.HISTOGRAM)
+        assert list(metric.buckets) == sorted(set(metric.buckets))
+
+
+def test_two_meters_in_one_process_do_not_mix():
+    first, second = a_meter(), a_meter()
+    first.calendars_missing(1)
+    assert value(second, "calendars_missing") is None
+
+
+def test_the_process_and_the_platform_are_measured_too():
+    names = {key[0] for key in samples(a_meter())}
+    assert {"process_resident_memory_bytes", "python_info"} <= names
+
+
+def test_a_label_with_quotes_and_newlines_stays_one_label():
+    meter = a_meter()
+    meter.dropped('a"b\\c\nd', "予約", 1)
+    assert value(meter, "fields_dropped_total", resource='a"b\\c\nd', field_class="予約") == 1
+
+
+# The hours here are opening hours, no unit of time; promtool cannot know.
+AFTER_HOURS = 'salon_gateway_after_hours_attempts_total use base unit "seconds" instead of "hours"'
+
+
+def test_promtool_has_nothing_to_say_about_our_names_but_one_word_it_misreads():
+    promtool = shutil.which("promtool")
+    assert promtool, "promtool is not installed; run `apt-get install prometheus`"
+    meter = a_meter()
+    fill(meter)
+    done = subprocess.run(
+        [promtool, "check", "metrics"], input=meter.render(), capture_output=True, check=False
+    )
+    assert (done.stdout + done.stderr).decode().splitlines() == [AFTER_HOURS]

@@ -1,0 +1,271 @@
+from pathlib import Path
+
+import pytest
+
+from gateway.domain.fieldpath import parse_field_path
+from gateway.domain.finding import PolicyError
+from gateway.domain.resource import UNMAPPED
+from gateway.mapping.adapter import Adapter, parse_adapter
+from gateway.mapping.parameters import Capped, FieldNamed, Plain, Searches
+from gateway.mapping.routes import RouteKind
+from gateway.texts.yamltext import parse_yaml
+
+SHIPPED = Path(__file__).parents[3] / "adapters"
+CLIENT = """
+  client:
+    id: id
+    fields: {name: name, phone: [phone, contact.phone], notes: notes}
+    classes: {contact: [phone], health: [notes]}
+  page: {sensitive: false}
+"""
+LIST = '{match: GET /clients, resource: client, action: list, records: "[]"}'
+
+
+def an_adapter(*routes: str, resources: str = CLIENT, more: str = "") -> str:
+    lines = "".join(f"  - {route}\n" for route in routes or (LIST,))
+    return f"adapter: demo\n{more}resources:{resources}routes:\n{lines}"
+
+
+def read(text: str) -> Adapter:
+    return parse_adapter(parse_yaml(text, "a.yaml"))
+
+
+def findings(text: str) -> list[str]:
+    with pytest.raises(PolicyError) as caught:
+        read(text)
+    return [str(finding) for finding in caught.value.findings]
+
+
+def finding(text: str) -> str:
+    (only,) = findings(text)
+    return only
+
+
+def test_an_adapter_names_resources_fields_and_classes():
+    adapter = read(an_adapter())
+    client = adapter.vocabulary.resources["client"]
+    assert adapter.name == "demo"
+    assert client.sensitive
+    assert client.id == parse_field_path("id")
+    assert client.fields["phone"].paths == tuple(map(parse_field_path, ("phone", "contact.phone")))
+    assert client.fields["phone"].field_class == "contact"
+    assert client.fields["name"].field_class is None
+    assert not adapter.vocabulary.resources["page"].sensitive
+    assert adapter.warnings == ()
+
+
+def test_a_route_is_read_with_everything_it_says():
+    route = """
+    match: GET /clients
+    resource: client
+    action: list
+    records: data[]
+    beside: [total]
+    headers: [X-Total-Count]
+    query:
+      page: plain
+      order: {one_of: [asc, desc]}
+      per_page: {max: 50}
+      sort: field
+      q: {searches: [name, phone]}
+      all: {searches: ["*"]}"""
+    (found,) = read(an_adapter(route)).routes.routes
+    assert (found.method, found.template) == ("GET", "GET /clients")
+    assert found.kind is RouteKind.RULED
+    assert found.records == parse_field_path("data[]")
+    assert found.beside == {"total"}
+    assert found.answer_headers == {"x-total-count"}
+    assert isinstance(found.query["sort"], FieldNamed)
+    assert {name: kind for name, kind in found.query.items() if name != "sort"} == {
+        "page": Plain(),
+        "order": Plain(one_of=frozenset({"asc", "desc"})),
+        "per_page": Capped(max=50),
+        "q": Searches(fields=frozenset({"name", "phone"})),
+        "all": Searches(fields=frozenset({"name", "phone", "notes", UNMAPPED})),
+    }
+
+
+def test_pass_and_public_are_kinds_of_route():
+    adapter = read(
+        an_adapter(
+            LIST,
+            "{match: GET /a/**, resource: page, action: read, pass: true}",
+            "{match: GET /b, resource: page, action: read, public: true}",
+        )
+    )
+    kinds = [route.kind for route in adapter.routes.routes]
+    assert kinds == [RouteKind.RULED, RouteKind.PASS, RouteKind.PUBLIC]
+
+
+def test_the_list_of_actions_may_be_closed_but_read_and_write_stay():
+    text = an_adapter(more="actions: [list, rebook]\n")
+    assert read(text).vocabulary.actions == {"list", "rebook", "read", "write"}
+    assert {"merge", "export", "send"} <= read(an_adapter()).vocabulary.actions
+
+
+def test_everything_wrong_is_said_at_once_each_at_its_place():
+    text = """adapter: Demo
+acions: [list]
+resources:
+  client: {sensitve: true, id: id, fields: {name: name}}
+  card: {fields: {name: name}, classes: {contact: [nmae]}}
+routes:
+  - {match: GET /a/, resource: crad, action: raed}
+  - {match: GET /b, resource: client, action: list}
+  - {match: GET /c, resource: card, action: read, query: {q: {serches: [name]}}}
+"""
+    assert findings(text) == [
+        "a.yaml:1:1: the adapter name `Demo` must be lower-case letters, digits, `_` and `-`",
+        "a.yaml:2:1: unknown key `acions`; did you mean `actions`?",
+        "a.yaml:4:12: unknown key `sensitve`; did you mean `sensitive`?",
+        "a.yaml:5:52: unknown field `nmae`; did you mean `name`?",
+        "a.yaml:7:6: `GET /a/` has an empty segment; `//` and a trailing `/` are refused",
+        "a.yaml:7:22: unknown resource `crad`; did you mean `card`?",
+        "a.yaml:7:38: unknown action `raed`; did you mean `read`?",
+        "a.yaml:9:63: unknown key `serches`; did you mean `searches`?",
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "adapter: demo", "- a", "adapter: [a]\nresources: a\nroutes: 7"]
+)
+def test_a_file_of_another_form_is_a_finding_and_no_crash(text):
+    assert findings(text)
+
+
+@pytest.mark.parametrize(
+    ("fields", "classes", "message"),
+    [
+        ("{Name: name}", "{}", "the field name `Name` must be lower-case"),
+        ("{unmapped: name}", "{}", "name the field otherwise"),
+        ("{name: a..b}", "{}", "empty member name"),
+        ("{name: '[]'}", "{}", "must start with a member"),
+        ("{name: ''}", "{}", "names no member"),
+        ("{name: []}", "{}", "names no member"),
+        ("{name: [a, '']}", "{}", "must start with a member"),
+        (
+            "{name: name, kana: name}",
+            "{}",
+            "(the field `kana`) and `name` (the field `name`) overlap",
+        ),
+        ("{name: [name, name]}", "{}", "overlap"),
+        ("{tag: tags, other: 'tags[]'}", "{}", "overlap"),
+        ("{a: contact.**, b: contact.phone}", "{}", "overlap"),
+        ("{a: contact, ab: contacts, b: contact.phone}", "{}", "overlap"),
+        ("{number: id}", "{}", "`id` (the record id) and `id` (the field `number`) overlap"),
+        ("{name: name}", "{name: [name]}", "`name` is a field and a class"),
+        ("{name: name}", "{unmapped: [name]}", "there already"),
+        ("{name: name}", "{'Bad': [name]}", "the class name `Bad`"),
+        ("{name: name}", "{a: []}", "has no fields"),
+        ("{name: name}", "{a: [name], b: [name]}", "in the class `a` already"),
+        ("{name: name}", "{a: [name, name]}", "stands twice in the class `a`"),
+    ],
+)
+def test_a_word_that_two_things_could_mean_is_refused(fields, classes, message):
+    resources = f"\n  client: {{id: id, fields: {fields}, classes: {classes}}}\n"
+    assert message in finding(an_adapter(resources=resources))
+
+
+@pytest.mark.parametrize("path", ["ids[]", "a.**"])
+def test_a_record_id_is_one_member(path):
+    resources = f"\n  client: {{id: '{path}', fields: {{name: name}}}}\n"
+    assert "must be one member" in finding(an_adapter(resources=resources))
+
+
+def test_a_resource_name_follows_the_rule_for_names():
+    text = an_adapter(resources="\n  Client: {}\n  client: {}\n")
+    assert "the resource name `Client`" in finding(text)
+
+
+@pytest.mark.parametrize(
+    ("route", "message"),
+    [
+        ("resource: page, pass: true, public: true", "not both"),
+        ("resource: client, pass: true", "`pass` would skip the rules of the sensitive resource"),
+        ("resource: client, public: true", "`public` would skip the rules of the sensitive"),
+        ("resource: page, pass: true, query: {q: plain}", "remove `query`"),
+        ("resource: page, public: true, headers: [X-A]", "remove `headers`"),
+        ("resource: page, passes: true", "unknown key `passes`; did you mean `pass`?"),
+        ("resource: client, records: 'a[].b'", "one record or to one list"),
+        ("resource: client, records: a.**", "one record or to one list"),
+        ("resource: client, records: a..b", "empty member name"),
+        ("resource: client, beside: [total]", "needs records in one envelope"),
+        ("resource: client, records: '[]', beside: [total]", "needs records in one envelope"),
+        ("resource: client, records: 'data[]', beside: [data]", "holds the records"),
+        ("resource: client, records: 'data[]', beside: [a.b]", "one member name"),
+        ("resource: client, headers: [Set-Cookie]", "never passes"),
+        ("resource: client, headers: ['X A']", "not a header name"),
+        ("resource: client, query: {q: plane}", "did you mean `plain`?"),
+        ("resource: client, query: {q: []}", "should be a valid string"),
+        ("resource: client, query: {q: {}}", "a parameter is one of"),
+        ("resource: client, query: {q: {max: 5, searches: [name]}}", "a parameter is one of"),
+        ("resource: client, query: {q: {max: many}}", "valid integer"),
+        ("resource: client, query: {q: {max: -1}}", "greater than or equal to 0"),
+        ("resource: client, query: {q: {one_of: []}}", "must list the values"),
+        ("resource: client, query: {q: {searches: []}}", "must list the fields"),
+        ("resource: client, query: {q: {searches: [fone]}}", "unknown field `fone`"),
+        ("resource: client, query: {'a b': plain}", "can never arrive"),
+    ],
+)
+def test_what_is_wrong_with_a_route_is_said(route, message):
+    text = an_adapter(LIST, f"{{match: GET /x, action: read, {route}}}")
+    assert message in finding(text)
+
+
+def test_two_routes_for_one_request_are_a_finding():
+    one = '{match: "GET /clients/{id}", resource: client, action: read}'
+    two = '{match: "GET /clients/{client}", resource: client, action: read}'
+    assert finding(an_adapter(one, two)) == (
+        "a.yaml:10:6: `GET /clients/{client}` matches what line 9 matches; keep one"
+    )
+
+
+def test_one_place_of_a_path_has_one_name():
+    one = '{match: "GET /c/{client}/a", resource: client, action: read}'
+    two = '{match: "GET /c/{customer}/b", resource: client, action: read}'
+    assert "`{customer}` is called `{client}` in line 9; use one name" in finding(
+        an_adapter(one, two)
+    )
+
+
+def test_id_may_be_another_name_of_a_place():
+    one = '{match: "GET /c/{id}", resource: client, action: read}'
+    two = '{match: "GET /c/{client}/notes/{id}", resource: client, action: read}'
+    assert len(read(an_adapter(one, two)).routes.routes) == 2
+
+
+def test_an_adapter_without_routes_is_refused():
+    text = an_adapter().partition("routes:")[0] + "routes: []\n"
+    assert "there are no routes" in finding(text)
+
+
+@pytest.mark.parametrize(("method", "action"), [("GET", "delete"), ("POST", "read")])
+def test_an_action_that_does_not_suit_its_method_is_a_warning(method, action):
+    text = an_adapter(f"{{match: {method} /c, resource: client, action: {action}}}")
+    (warning,) = read(text).warnings
+    assert f"warning: the action `{action}` of a {method} route is unusual" in str(warning)
+
+
+def test_a_sensitive_resource_that_no_route_leads_to_is_a_warning():
+    resources = f"{CLIENT}  card: {{}}\n"
+    (warning,) = read(an_adapter(resources=resources)).warnings
+    assert str(warning) == "a.yaml:8:3: warning: no route leads to the sensitive resource `card`"
+
+
+@pytest.mark.parametrize("name", ["salon-demo", "json-server"])
+def test_the_shipped_adapters_load_without_a_finding(name):
+    file = SHIPPED / f"{name}.yaml"
+    adapter = parse_adapter(parse_yaml(file.read_text(encoding="utf-8"), file.name))
+    assert adapter.name == name
+    assert adapter.warnings == ()
+
+
+def test_the_shipped_adapters_speak_of_the_same_things():
+    one, other = (
+        parse_adapter(parse_yaml((SHIPPED / f"{name}.yaml").read_text(encoding="utf-8"), name))
+        for name in ("salon-demo", "json-server")
+    )
+    resources = one.vocabulary.resources
+    for name, resource in other.vocabulary.resources.items():
+        assert resources[name] == resource
+    assert resources["client"].classes == {"contact", "health", "personal", UNMAPPED}

@@ -1,0 +1,158 @@
+import pytest
+
+from gateway.domain.errors import RequestError
+from gateway.domain.fieldpath import parse_field_path
+from gateway.domain.reason import Reason
+from gateway.domain.resource import UNMAPPED, Field, Resource
+from gateway.mapping.parameters import Capped, Plain, Searches, field_named
+from gateway.mapping.query import require_answerable
+from gateway.mapping.routes import Route, RouteKind
+
+
+def a_resource(*, sensitive: bool = True, **paths: str) -> Resource:
+    paths = paths or {"name": "name", "phone": "phone contact.phone", "stylist": "stylist_id"}
+    return Resource(
+        name="client",
+        sensitive=sensitive,
+        id=parse_field_path("id"),
+        fields={
+            name: Field(name=name, paths=tuple(map(parse_field_path, text.split())))
+            for name, text in paths.items()
+        },
+    )
+
+
+def a_route(resource: Resource) -> Route:
+    return Route(
+        method="GET",
+        template="GET /clients",
+        kind=RouteKind.RULED,
+        resource=resource,
+        action="list",
+        query={
+            "page": Plain(),
+            "order": Plain(one_of=frozenset({"asc", "desc"})),
+            "per_page": Capped(max=50),
+            "sort": field_named(resource),
+            "q": Searches(fields=frozenset({"name", "phone"})),
+            "all": Searches(fields=frozenset({"name", UNMAPPED})),
+        },
+    )
+
+
+CARD = a_route(a_resource())
+OPEN = a_route(a_resource(sensitive=False))
+
+
+def asked(*pairs: tuple[str, str], hidden: set[str] | None = None, route: Route = CARD):
+    try:
+        require_answerable(route, pairs, frozenset(hidden or ()))
+    except RequestError as error:
+        return error.reason
+    return None
+
+
+def test_a_question_about_what_one_may_see_is_answerable():
+    pairs = (("page", "anything"), ("per_page", "50"), ("sort", "-name,id"), ("q", "mei"))
+    assert asked(*pairs) is None
+    assert asked() is None
+
+
+@pytest.mark.parametrize("name", ["email", "Sort", "sort ", "SORT", "sort[]", "_method"])
+def test_an_unknown_parameter_of_a_sensitive_resource_is_refused(name):
+    assert asked((name, "name")) is Reason.UNKNOWN_PARAMETER
+
+
+def test_a_parameter_that_stands_twice_is_refused():
+    assert asked(("sort", "name"), ("sort", "name")) is Reason.PARAMETER_INVALID
+    assert asked(("sort", "name"), ("sort", "name"), route=OPEN) is Reason.PARAMETER_INVALID
+
+
+@pytest.mark.parametrize("value", ["0", "7", "50"])
+def test_a_number_within_its_cap_is_answerable(value):
+    assert asked(("per_page", value)) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["51", "", "-1", "+5", " 5", "5 ", "05", "5.0", "1e1", "0x5", "٥", "５", "9" * 5000]
+)
+def test_a_number_beyond_its_cap_or_in_another_spelling_is_refused(value):
+    assert asked(("per_page", value)) is Reason.PARAMETER_INVALID
+
+
+def test_one_of_some_words_takes_those_words_only():
+    assert asked(("order", "desc")) is None
+    assert asked(("order", "DESC")) is Reason.PARAMETER_INVALID
+    assert asked(("order", "")) is Reason.PARAMETER_INVALID
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["phone", "-phone", "name,phone", "contact.phone", "PHONE", "-Contact.Phone", "name,-phone"],
+)
+def test_sorting_by_a_hidden_field_is_refused_under_every_name_it_has(value):
+    assert asked(("sort", value), hidden={"phone"}) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("sort", value)) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["phone_e164", "contact", "phone asc", "--name", "name,", "client.name", "name:asc"]
+)
+def test_an_unknown_sort_key_is_refused_as_soon_as_anything_is_hidden(value):
+    assert asked(("sort", value), hidden={"phone"}) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("sort", value), hidden={UNMAPPED}) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("sort", value)) is None
+
+
+def test_the_record_id_and_no_field_at_all_may_always_be_sorted_by():
+    hidden = {"name", "phone", "stylist", UNMAPPED}
+    assert asked(("sort", "-id"), hidden=hidden) is None
+    assert asked(("sort", ""), hidden=hidden) is None
+
+
+def test_a_member_name_that_means_two_fields_is_refused_if_either_is_hidden():
+    crossed = a_route(a_resource(phone="mobile", mobile="phone"))
+    assert asked(("sort", "phone"), hidden={"mobile"}, route=crossed) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("sort", "phone"), hidden={"phone"}, route=crossed) is Reason.HIDDEN_FIELD_ASKED
+
+
+def test_a_field_called_id_is_not_the_record_id():
+    other = a_route(a_resource(id="national_id"))
+    assert asked(("sort", "id"), hidden={"id"}, route=other) is Reason.HIDDEN_FIELD_ASKED
+
+
+def test_items_and_subtrees_are_sorted_by_their_member_s_name():
+    route = a_route(a_resource(tag="tags[]", history="history.**"))
+    assert asked(("sort", "tags"), hidden={"tag"}, route=route) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("sort", "history"), hidden={"tag"}, route=route) is None
+
+
+@pytest.mark.parametrize("value", ["mei", "", "x"])
+def test_searching_a_hidden_field_is_refused_whatever_is_searched_for(value):
+    assert asked(("q", value), hidden={"phone"}) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("q", value), hidden={"stylist"}) is None
+    assert asked(("all", value), hidden={UNMAPPED}) is Reason.HIDDEN_FIELD_ASKED
+
+
+def test_unknown_parameters_pass_where_nothing_is_sensitive_or_hidden():
+    assert asked(("v", "1"), ("v", "2"), route=OPEN) is None
+    assert asked(("v", "1"), route=OPEN, hidden={UNMAPPED}) is None
+    assert asked(("all", "x"), ("sort", "x"), route=OPEN, hidden={UNMAPPED}) is None
+
+
+def test_a_hidden_field_closes_a_resource_that_is_not_sensitive():
+    assert asked(("phone", "1"), route=OPEN, hidden={"phone"}) is Reason.UNKNOWN_PARAMETER
+    assert asked(("q", "1"), route=OPEN, hidden={"phone"}) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("per_page", "51"), route=OPEN) is Reason.PARAMETER_INVALID
+
+
+def test_look_alikes_and_method_overrides_are_refused_everywhere():
+    for name in ("Per_Page", "SORT", "_method", "_METHOD"):
+        assert asked((name, "1"), route=OPEN) is Reason.UNKNOWN_PARAMETER, name
+
+
+def test_refusals_name_the_declared_parameter_and_nothing_that_was_typed():
+    for pair in (("per_page", "secret"), ("sort", "secret"), ("secret", "x"), ("q", "secret")):
+        with pytest.raises(RequestError) as caught:
+            require_answerable(CARD, (pair,), frozenset({"phone"}))
+        assert "secret" not in str(caught.value)

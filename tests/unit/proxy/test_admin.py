@@ -1,0 +1,209 @@
+"""The admin port over real sockets on loopback."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.domain.errors import StateUnavailableError
+from gateway.proxy.admin import AdminServer
+
+PATIENCE = 10
+
+
+async def good():
+    pass
+
+
+async def away():
+    raise StateUnavailableError("no answer from the store")
+
+
+async def odd():
+    raise ZeroDivisionError("secret")
+
+
+async def hung():
+    await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def serving(**given):
+    probes = given.pop("probes", {"policy": good})
+    options = {"render_metrics": metrics, "status": lambda: {"policy": "abc123", "age": 5}} | given
+    server = AdminServer(probes, **options)
+    port = await server.start("127.0.0.1", 0)
+    try:
+        yield port
+    finally:
+        await server.stop()
+
+
+def metrics():
+    return b"salon_gateway_up 1\n", "text/plain; version=1.0.0; charset=utf-8"
+
+
+async def ask(port, path="/healthz", method="GET", host="127.0.0.1"):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    async with asyncio.timeout(PATIENCE):
+        raw = await reader.read()
+    writer.transport.abort()
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status, *lines = head.decode().split("\r\n")
+    return int(status.split()[1]), dict(line.split(": ", 1) for line in lines), body
+
+
+async def test_healthz_is_ok_while_the_loop_runs():
+    async with serving(probes={"state": away}) as port:
+        status, _, body = await ask(port)
+    assert (status, body) == (200, b"ok\n")
+
+
+async def test_ready_when_every_part_is():
+    async with serving(probes={"policy": good, "state": good}) as port:
+        status, headers, body = await ask(port, "/readyz")
+    assert status == 200
+    assert headers["Content-Type"] == "application/json"
+    assert json.loads(body) == [
+        {"part": "policy", "ok": True, "detail": ""},
+        {"part": "state", "ok": True, "detail": ""},
+    ]
+
+
+async def test_not_ready_when_one_part_is_not_and_says_which():
+    async with serving(probes={"policy": good, "state": away, "upstream": good}) as port:
+        status, _, body = await ask(port, "/readyz")
+    assert status == 503
+    policy, state, upstream = json.loads(body)
+    assert state == {
+        "part": "state",
+        "ok": False,
+        "detail": "state_unavailable: no answer from the store",
+    }
+    assert policy["ok"]
+    assert upstream["ok"]
+
+
+async def test_a_part_that_fails_oddly_is_named_without_its_message():
+    async with serving(probes={"audit": odd}) as port:
+        status, _, body = await ask(port, "/readyz")
+    assert status == 503
+    assert json.loads(body)[0]["detail"] == "ZeroDivisionError"
+
+
+async def test_parts_that_hang_are_waited_for_together_and_not_for_long():
+    probes = {f"part{n}": hung for n in range(200)}  # in turn they would take 20 s
+    async with serving(probes=probes, probe_seconds=0.1) as port:
+        status, _, body = await ask(port, "/readyz")
+    assert status == 503
+    assert {part["detail"] for part in json.loads(body)} == {"no answer within 0.1 s"}
+
+
+async def test_metrics_come_with_their_own_type():
+    async with serving() as port:
+        status, headers, body = await ask(port, "/metrics?x=1")
+    assert (status, body) == (200, b"salon_gateway_up 1\n")
+    assert headers["Content-Type"] == "text/plain; version=1.0.0; charset=utf-8"
+
+
+async def test_metrics_that_cannot_be_rendered_are_a_500_without_details():
+    def broken():
+        raise ZeroDivisionError("secret")
+
+    async with serving(render_metrics=broken) as port:
+        status, _, body = await ask(port, "/metrics")
+    assert (status, body) == (500, b"internal_error\n")
+
+
+async def test_status_is_what_the_process_runs_on():
+    async with serving() as port:
+        _, _, body = await ask(port, "/status")
+    assert json.loads(body) == {"policy": "abc123", "age": 5}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/healthz/", "//healthz", "/%68ealthz", "/metrics/../healthz"]
+)
+async def test_anything_else_is_not_there(path):
+    async with serving() as port:
+        assert (await ask(port, path))[0] == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "TRACE"])
+async def test_the_port_is_read_only(method):
+    async with serving() as port:
+        status, headers, _ = await ask(port, "/metrics", method)
+    assert status == 405
+    assert headers["Allow"] == "GET, HEAD"
+
+
+async def test_head_is_answered_without_a_body():
+    async with serving() as port:
+        status, headers, body = await ask(port, method="HEAD")
+    assert (status, headers["Content-Length"], body) == (200, "3", b"")
+
+
+async def test_no_banner_and_nothing_to_cache():
+    async with serving() as port:
+        _, headers, _ = await ask(port)
+    assert "Server" not in headers
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.0.0.1:9090",
+        "[::1]:9090",
+        "[::1]",
+        "192.0.2.7:80",
+        "localhost",
+        "LocalHost:9090",
+        "gateway.example:9090",
+        "Gateway.Example",
+    ],
+)
+async def test_it_answers_to_addresses_localhost_and_configured_names(host):
+    async with serving(names=frozenset({"Gateway.example"})) as port:
+        assert (await ask(port, host=host))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "evil.example",
+        "evil.example:9090",
+        "127.0.0.1.evil.example",
+        "localhost.evil.example",
+        "localhost.",
+        "x@localhost",
+        "localhost/",
+        "localhost:",
+        "localhost:99x",
+        "[::1",
+        "[localhost]",
+        "127.0.0.1,evil.example",
+        "127.1.1",
+        "",
+    ],
+)
+async def test_a_page_that_rebinds_its_name_to_loopback_learns_nothing(host):
+    async with serving() as port:
+        status, _, body = await ask(port, "/metrics", host=host)
+    assert status == 421
+    assert b"salon_gateway" not in body
+
+
+async def test_a_malformed_request_is_a_bare_400():
+    async with serving() as port:
+        status, headers, body = await ask(port, "/healthz\r\nX : secret")
+    assert (status, body) == (400, b"malformed_request\n")
+    assert "Server" not in headers
+
+
+async def test_an_admin_server_that_never_started_stops():
+    await AdminServer({}, metrics, dict).stop()
