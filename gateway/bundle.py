@@ -22,7 +22,7 @@ from gateway.enforcer.index import Index, compile_index
 from gateway.enforcer.model import check_model
 from gateway.enforcer.rules import Effect, Rule, RuleSet, Words, parse_rules
 from gateway.enforcer.when import ConditionNames
-from gateway.enforcer.window import local_date, window_at
+from gateway.enforcer.window import HORIZON, local_date, window_at
 from gateway.identity.principal import Person, attributes, people
 from gateway.identity.roster import Roster, parse_roster
 from gateway.mapping.adapter import Adapter, parse_adapter
@@ -99,7 +99,8 @@ class Bundle:
         known = self._windows.get(salon)
         if known is not None:
             since, window = known
-            if since <= at and (window.changes_at is None or at < window.changes_at):
+            # No change in sight is only true as far as `window_at` looked.
+            if since <= at < (window.changes_at or since + HORIZON):
                 return window
         window = window_at(self.hours(salon), at)
         if salon in self.calendar.salons:

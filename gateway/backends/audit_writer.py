@@ -197,15 +197,23 @@ class TrailWriter:
             descriptor = os.open(path, _APPEND)
         except FileNotFoundError:
             return None
+        try:
+            if self._ends_in_our_line(descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        return None
+
+    def _ends_in_our_line(self, descriptor: int) -> bool:
+        """Do the first `_size` bytes end in the line with our link?"""
         start = max(0, self._size - MAX_LINE_BYTES)
         before = os.pread(descriptor, self._size - start, start)
         _, _, last = (b"\n" + before.removesuffix(b"\n")).rpartition(b"\n")
         line = read_line(last + before[-1:])
         whole = len(before) == self._size - start
-        if whole and line is not None and line.sound and line.link == self._link:
-            return descriptor
-        os.close(descriptor)
-        return None
+        return whole and line is not None and line.sound and line.link == self._link
 
     def _begin_file(self, number: int) -> None:
         """Rotate: seal what was, begin the next file, delete what is too old."""

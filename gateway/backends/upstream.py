@@ -353,10 +353,14 @@ async def _once(
 
 
 def _has_input(transport: asyncio.Transport | None) -> bool:
-    """Has something arrived that the loop has not read yet: bytes, or the other side's end?"""
-    socket = None if transport is None else transport.get_extra_info("socket")
-    if socket is None or not hasattr(select, "poll"):
+    """Has something arrived that the loop has not read yet: bytes, or the other side's end?
+
+    Under TLS bytes may also be its own (session tickets follow the handshake), so there only
+    what the loop has read counts.
+    """
+    if transport is None or transport.get_extra_info("sslcontext") or not hasattr(select, "poll"):
         return False
+    socket = transport.get_extra_info("socket")
     poll = select.poll()
     poll.register(socket.fileno(), select.POLLIN)
     return bool(poll.poll(0))

@@ -18,7 +18,7 @@ from gateway.domain.subject import is_name
 from gateway.mapping.pattern import RECORD, Pattern, Slot
 from gateway.mapping.read_resources import NAME_RULE, read_resource
 from gateway.mapping.read_routes import read_route
-from gateway.mapping.routes import Route, RouteKind, RouteTable, build_table
+from gateway.mapping.routes import Route, RouteTable, build_table
 from gateway.mapping.shapes import AdapterFile, ResourceShape, RouteShape
 from gateway.texts.yamltext import Document, validate
 
@@ -150,7 +150,7 @@ def _require_distinct(
             # `/clients/{client}/messages/{id}`.
             if not isinstance(step, Slot) or step.name == RECORD:
                 continue
-            name, where = names.setdefault(pattern.shape[1][: depth + 1], (step.name, at))
+            name, where = names.setdefault(pattern.shape[1][:depth], (step.name, at))
             if name != step.name:
                 line = document.place("routes", where).line
                 message = f"`{{{step.name}}}` is called `{{{name}}}` in line {line}; use one name"
@@ -160,7 +160,7 @@ def _require_distinct(
 def _unreachable(
     document: Document, words: Vocabulary, declared: list[tuple[Pattern, Route]]
 ) -> list[Finding]:
-    used = {route.resource.name for _, route in declared if route.kind is RouteKind.RULED}
+    used = {route.resource.name for _, route in declared}
     return [
         Finding(
             document.place("resources", name),

@@ -30,8 +30,8 @@ class FieldNamed:
     """Its value names fields: `sort=-name,visits`.
 
     Attributes:
-        members: lower-case spelling → the fields it may mean. Field names and member paths
-            are both spellings; the record id's stands for no field, because it always shows.
+        members: spelling → the fields it may mean. Field names and member paths are both
+            spellings; the record id's stands for no field, because it always shows.
     """
 
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -63,5 +63,4 @@ def field_named(resource: Resource) -> FieldNamed:
 
 
 def _spelling(path: FieldPath) -> str:
-    # Lower case: to SQL, `?sort=EMAIL` and `?sort=email` are the same column.
-    return ".".join(step for step in path.steps if step != ITEMS).lower()
+    return ".".join(step for step in path.steps if step != ITEMS)

@@ -6,7 +6,7 @@ with every row.
 HOUSE RULES
 - Names are compared exactly. A look-alike (`Sort`) of a declared parameter is refused.
 - Where anything is hidden, unknown is refused too: an unknown parameter may be a filter,
-  an unknown sort key another name of a hidden column.
+  an unknown sort key another name of a hidden column (`EMAIL` is, to SQL).
 - What a parameter asks about is decided by its declaration alone, whatever its value:
   `email=` with nothing behind it asks who has no address.
 """
@@ -69,7 +69,7 @@ def _require_fit(name: str, parameter: Parameter, value: str, secret: frozenset[
         case FieldNamed(members=members):
             # An empty value names no field: forms send it when nothing was chosen.
             for item in value.split(",") if value else ():
-                fields = members.get(item.removeprefix("-").lower())
+                fields = members.get(item.removeprefix("-"))
                 if secret if fields is None else fields & secret:
                     raise _hidden(name)
         case Searches(fields=fields):

@@ -115,9 +115,7 @@ async def _send_stream(
         _cut(request)  # the client went away, or the stream lost its connection
         raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if request.transport is None and task is not None:  # `watch` did it: the client is gone
-            task.uncancel()
+        if request.transport is None:  # `watch` did it: the client is gone
             raise ConnectionResetError("the client is gone") from error
         _cut(request)
         raise

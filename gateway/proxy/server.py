@@ -107,12 +107,14 @@ class GuardedServer:
         return int(self._listener.sockets[0].getsockname()[1])
 
     async def stop(self, grace_seconds: float) -> None:
-        """Stop listening, let open requests finish for at most this long, then cut them."""
+        """Stop listening, let open requests finish for at most this long, then cut them.
+
+        A request that still comes on an open connection is served, as the last one there.
+        """
         if self._listener is None or self._wire is None:
             return
         self._stopping = True
         self._listener.close()
-        self._wire.pre_shutdown()
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()

@@ -937,7 +937,11 @@ async def test_a_tls_handshake_that_hangs_times_out() -> None:
 
     async with (
         a_raw_crm(script) as crm,
-        an_upstream(crm.url.replace("http:", "https:"), connect_timeout_seconds=0.2) as upstream,
+        an_upstream(
+            crm.url.replace("http:", "https:"),
+            connect_timeout_seconds=0.2,
+            answer_timeout_seconds=3600,
+        ) as upstream,
     ):
         assert await reason_of(send(upstream)) is Reason.UPSTREAM_TIMEOUT
         assert await reason_of(upstream.check()) is Reason.UPSTREAM_TIMEOUT

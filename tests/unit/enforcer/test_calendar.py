@@ -413,6 +413,13 @@ def test_the_fifth_and_the_last_sunday_can_be_one_day():
         assert day_plan(hours, date(2026, 11, 22)).source == "weekly"
 
 
+def test_the_last_of_a_month_is_within_its_last_seven_days():
+    # November 2026 has 30 days: Tuesday the 24th is its last, Monday the 23rd is not.
+    hours = a_salon(weekly={}, regular_holidays=["last mon", "last tue"])
+    days = [d for d in range(1, 31) if day_plan(hours, date(2026, 11, d)).by is not None]
+    assert days == [24, 30]
+
+
 def test_24_00_and_00_00_are_the_same_end():
     for end in ("24:00", "00:00"):
         hours = a_salon(weekly={"sat": [f"15:00-{end}"]})

@@ -152,6 +152,7 @@ def test_a_file_of_another_form_is_a_finding_and_no_crash(text):
         ("{tag: tags, other: 'tags[]'}", "{}", "overlap"),
         ("{a: contact.**, b: contact.phone}", "{}", "overlap"),
         ("{a: contact, ab: contacts, b: contact.phone}", "{}", "overlap"),
+        ("{a: x.y, b: x.y.z}", "{}", "overlap"),
         ("{number: id}", "{}", "`id` (the record id) and `id` (the field `number`) overlap"),
         ("{name: name}", "{name: [name]}", "`name` is a field and a class"),
         ("{name: name}", "{unmapped: [name]}", "there already"),

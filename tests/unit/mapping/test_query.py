@@ -125,6 +125,7 @@ def test_items_and_subtrees_are_sorted_by_their_member_s_name():
     route = a_route(a_resource(tag="tags[]", history="history.**"))
     assert asked(("sort", "tags"), hidden={"tag"}, route=route) is Reason.HIDDEN_FIELD_ASKED
     assert asked(("sort", "history"), hidden={"tag"}, route=route) is None
+    assert asked(("sort", "tags"), hidden={"history"}, route=route) is None
 
 
 @pytest.mark.parametrize("value", ["mei", "", "x"])
