@@ -3,7 +3,6 @@
 Settings in, a running gateway out. What starts here is stopped here, in reverse order.
 """
 
-import logging
 import os
 import ssl
 from contextlib import AsyncExitStack
@@ -26,12 +25,10 @@ from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Doorway, Pipeline
 from gateway.ports import Clock, EpochStore, Labels, Meter
 from gateway.proxy.admin import AdminServer, Probe
+from gateway.proxy.limits import PortLimits
 from gateway.proxy.server import GuardedServer
-from gateway.proxy.wire import PortLimits
 from gateway.settings import Settings, parse_settings
 from gateway.texts.encoding import decode
-
-log = logging.getLogger("gateway.app")
 
 
 def load_settings(path: str) -> Settings:
@@ -227,9 +224,10 @@ def _upstream(settings: Settings, base: Path) -> AiohttpUpstream:
 def _port_limits(settings: Settings) -> PortLimits:
     limits = settings.limits
     return PortLimits(
-        idle_seconds=limits.header_timeout_seconds,
+        idle_seconds=limits.idle_timeout_seconds,
         body_seconds=limits.body_timeout_seconds,
         max_connections=limits.connections,
+        max_connections_per_peer=limits.connections_per_peer,
     )
 
 

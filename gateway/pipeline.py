@@ -15,7 +15,6 @@ Each stage hands out the only value that the next one takes (`Guarded`, `Canonic
 that is forgotten does not type-check.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -39,6 +38,7 @@ from gateway.domain.reason import STATUS, Reason
 from gateway.domain.subject import Principal
 from gateway.domain.time import Instant
 from gateway.enforcer.decide import decide
+from gateway.events import Event, emit
 from gateway.identity.claims import TokenPolicy, verify
 from gateway.identity.credential import credential
 from gateway.identity.principal import resolve
@@ -60,8 +60,6 @@ from gateway.ports import (
     Upstream,
     UpstreamAnswer,
 )
-
-log = logging.getLogger("gateway.pipeline")
 
 MAX_PATH_IN_ENTRY = 256  # characters; the rest of a refused path tells nobody anything
 BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
@@ -166,9 +164,9 @@ class Pipeline:
             )
         except GatewayError as error:
             return await self._refuse(entry, error, window, started)
-        except Exception:
-            # A bug of ours. The client gets a refusal; the trace goes to the log, not to them.
-            log.exception("internal_error", extra={"request_id": entry.request_id})
+        except Exception as error:  # noqa: BLE001  # every one of them refuses
+            # A bug of ours. The client gets a refusal; type and place of it go to the log.
+            emit(Event.INTERNAL_ERROR, error, request_id=entry.request_id)
             failed = OperatorError(Reason.INTERNAL_ERROR, "The gateway failed; it let nothing by.")
             return await self._refuse(entry, failed, window, started)
         else:
@@ -297,8 +295,7 @@ class Pipeline:
 
     def _outgoing(self, guarded: Guarded, request_id: str, *, cut: bool) -> Headers:
         door = self.doorway
-        host = "".join(guarded.values("host"))
-        headers = request_headers(
+        return request_headers(
             guarded,
             inject=door.inject,
             pass_cookies=door.pass_cookies,
@@ -306,17 +303,17 @@ class Pipeline:
             request_id=request_id,
             peer=guarded.peer,
             secure=guarded.secure,
-            host=host,
+            host="".join(guarded.values("host")),
             cut=cut,
+            preserve_host=door.preserve_host,
         )
-        return (("Host", host), *headers) if door.preserve_host else headers
 
     async def _shown(
         self, answer: UpstreamAnswer, guarded: Guarded, match: RouteMatch, plan: Plan
     ) -> tuple[Answer, Cut | None]:
         """What of the CRM's answer may be seen: cut, or streamed if nothing is to be cut."""
         if plan.nothing_to_do:
-            return self._streamed(answer, guarded), None
+            return await self._streamed(answer, guarded), None
         if answer.status in REDIRECTS or answer.status < 200:
             raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
         headers = answer_headers(
@@ -341,22 +338,33 @@ class Pipeline:
             made = cut(body, plan)
         return Answer(status=answer.status, headers=headers, body=made.body), made
 
-    def _streamed(self, answer: UpstreamAnswer, guarded: Guarded) -> Answer:
+    async def _streamed(self, answer: UpstreamAnswer, guarded: Guarded) -> Answer:
         """An answer that needs no cut, chunk by chunk."""
         door = self.doorway
         headers = answer_headers(
             answer.headers, cut=False, allowed=frozenset(), pass_cookies=door.pass_cookies
         )
         if answer.status in REDIRECTS:
-            headers = tuple(
-                (name, _own_location(value, door.upstream_origin))
-                if name.lower() == "location"
-                else (name, value)
-                for name, value in headers
-            )
+            headers += self._own_location(answer, guarded)
         if guarded.method == "HEAD" or answer.status in BODYLESS:
+            await answer.close()
             return Answer(status=answer.status, headers=headers)
         return Answer(status=answer.status, headers=headers, body=answer.stream())
+
+    def _own_location(self, answer: UpstreamAnswer, guarded: Guarded) -> Headers:
+        """Where a redirect leads: a path on the CRM's own origin, or nowhere."""
+        origins = [self.doorway.upstream_origin]
+        if self.doorway.preserve_host:  # then the CRM takes our name for its own
+            scheme = "https" if guarded.secure else "http"
+            origins.append(f"{scheme}://{''.join(guarded.values('host'))}")
+        for name, value in answer.headers:
+            if name.lower() == "location":
+                paths = (location(value, upstream=origin) for origin in origins)
+                path = next((path for path in paths if path is not None), None)
+                if path is None:
+                    break
+                return (("Location", path),)
+        raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
 
     async def _pass(
         self,
@@ -376,8 +384,8 @@ class Pipeline:
             body=body.stream() if _has_body(guarded) else None,
         )
         try:
-            shown = self._streamed(answer, guarded)
-        except UpstreamError:
+            shown = await self._streamed(answer, guarded)
+        except BaseException:
             await answer.close()
             raise
         self._count(replace(entry, reason=passage.reason, status=shown.status), started)
@@ -483,14 +491,6 @@ def _has_body(inbound: Inbound) -> bool:
     return bool(inbound.values("transfer-encoding")) or any(
         length.strip() != "0" for length in inbound.values("content-length")
     )
-
-
-def _own_location(value: str, upstream: str) -> str:
-    """A redirect on the CRM's own origin, as a path on ours."""
-    path = location(value, upstream=upstream)
-    if path is None:
-        raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
-    return path
 
 
 def _applied_not_shown() -> UpstreamError:

@@ -148,8 +148,9 @@ class Limits(Strict):
 
     request_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 2 * 2**20
     body_timeout_seconds: Seconds = 30.0
-    header_timeout_seconds: Seconds = 10.0
-    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    idle_timeout_seconds: Seconds = 30.0  # between requests, and for a whole request head
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
+    connections_per_peer: Annotated[int, Field(ge=1, le=1_000_000)] = 512
 
 
 class Settings(Strict):

@@ -4,18 +4,16 @@ INVARIANT: `current` is always a whole bundle that loaded. A reload that fails c
 nothing but what it says.
 """
 
-import json
-import logging
 from pathlib import Path
 
 from gateway.bundle import Bundle, SourceFile, Sources, build
 from gateway.domain.finding import Finding, Place, PolicyError
+from gateway.events import Event, emit
 from gateway.ports import Clock, Meter
 from gateway.settings import Settings
 from gateway.texts.encoding import MAX_FILE_BYTES
 
-log = logging.getLogger("gateway.policy")
-
+MAX_FINDINGS_LOGGED = 20
 RULES, MODEL, HOURS, STAFF = "salon_rules.csv", "model.conf", "hours.yaml", "staff.yaml"
 
 
@@ -94,8 +92,7 @@ class LiveBundle:
             self._failure = error
             self._meter.policy_load_failed()
             findings = [str(finding) for finding in error.findings]
-            # The findings say it all; a trace into our parser would say nothing.
-            log.error("policy_load_failed %s", json.dumps({"findings": findings[:20]}))  # noqa: TRY400
+            emit(Event.POLICY_LOAD_FAILED, findings=findings[:MAX_FINDINGS_LOGGED])
             return False
         self._failure = None
         return True
@@ -104,5 +101,5 @@ class LiveBundle:
         bundle = build(read_sources(self._settings, self._base))
         self._meter.policy_loaded(bundle.digest, self._clock.now())
         self._meter.calendars_missing(len(bundle.without_calendar))
-        log.info("policy_loaded %s", json.dumps({"digest": bundle.digest}))
+        emit(Event.POLICY_LOADED, digest=bundle.digest)
         return bundle

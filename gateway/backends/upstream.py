@@ -1,8 +1,8 @@
 """The hop to the CRM: one request out, one answer back. Decides nothing.
 
 House rules:
-- The bytes of the target that are sent are the bytes that were decided on. They are compared
-  at the last place where they can be, on the request that is about to be written.
+- The bytes of the target that are sent are the bytes that were decided on: what the library
+  made of them is compared before anything is sent.
 - Nothing is added that the caller did not give, but Host and the framing; nothing is followed,
   decoded, remembered or **retried**: a write that was sent once is sent once.
 - Every wait has a bound. Every fault leaves as an UpstreamError: UPSTREAM_UNREACHABLE when no
@@ -10,60 +10,45 @@ House rules:
 - A connection is used again only after an answer that ended where it said it would. Whoever
   stops half-way (an error, a cancelled task, a consumer that leaves) drops the connection.
 
+`upstream_wire.py` holds what may be written and read, and what goes wrong between.
+
 A connection that the CRM closes while we send is an error to the person who asked. So the pool
 keeps idle ones for less time than common servers do (Node: 5 s), and each is looked at, down to
 the socket, before the first byte is written.
 """
 
 import asyncio
-import re
-import select
 import ssl
 from collections.abc import AsyncIterator
 from io import BytesIO
 
 import aiohttp
-from aiohttp.client_reqrep import ClientRequest
-from aiohttp.connector import Connection
-from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
+from gateway.backends.upstream_wire import (
+    FAULTS,
+    ExactRequest,
+    Feed,
+    fault,
+    framing,
+    given,
+    once,
+    require_method,
+    target_url,
+    too_large,
+    unreachable,
+)
 from gateway.domain.decision import Clearance
-from gateway.domain.errors import GatewayError, RequestError, UpstreamError
+from gateway.domain.errors import UpstreamError
 from gateway.domain.http import CanonicalTarget, Headers
 from gateway.domain.reason import Reason
-from gateway.mapping.hygiene import wire_text
 
 IDLE_SECONDS = 4.0
 MAX_HEADERS = 128  # of an answer; aiohttp's own bound, as Apache's (100) is in the wild
 MAX_HEADER_BYTES = 16 * 2**10  # one field; a long Content-Security-Policy has 8 KB
-MAX_SPENT_CONNECTIONS = 8  # taken from the pool and found unusable, for one request
 MAX_WHOLE_BYTES = 2**20  # a body beyond it goes out in pieces, so that it blocks nobody
 
-_WIRE = re.compile(r"/[!-~]*")  # no spaces, no control bytes: nothing that ends a request line
-_METHOD = re.compile(r"[A-Z]+")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
-_LENGTH = re.compile(r"[0-9]{1,18}")
-_UNSPOKEN_METHODS = frozenset({"CONNECT", "TRACE"})  # another target form; echoes our headers
-# Framing and hop-by-hop fields are the library's; `Expect` would wait for a 100 nobody passes on.
-_NOT_TO_GIVE = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-_BODYLESS = frozenset({204, 304})  # RFC 9110 6.4.1, with HEAD
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-# TimeoutError is an OSError.
-_FAULTS = (aiohttp.ClientError, HttpProcessingError, OSError)
 
 
 class AiohttpUpstream:
@@ -114,15 +99,14 @@ class AiohttpUpstream:
         body: bytes | AsyncIterator[bytes] | None,
     ) -> "UpstreamAnswer":
         """See `ports.Upstream`."""
-        if not _METHOD.fullmatch(method) or method in _UNSPOKEN_METHODS:
-            raise _invalid("the method cannot be forwarded")
-        url = self._url(target.wire)
-        pairs = _given(headers)
-        feed: _Feed | None = None
+        require_method(method)
+        url = target_url(self._origin, target.wire)
+        pairs = given(headers)
+        feed: Feed | None = None
         try:
             async with asyncio.timeout(self._answer_seconds) as patience:
                 if isinstance(body, AsyncIterator):
-                    feed = _Feed(body, patience, self._answer_seconds)
+                    feed = Feed(body, patience, self._answer_seconds)
                 response = await self._session().request(
                     method,
                     url,
@@ -130,10 +114,10 @@ class AiohttpUpstream:
                     data=_payload(body) if feed is None else feed,
                     allow_redirects=False,
                 )
-        except (UpstreamError, *_FAULTS) as error:
+        except (UpstreamError, *FAULTS) as error:
             if feed is not None and feed.failure is not None:
                 raise feed.failure from error
-            raise _fault(error) from error
+            raise fault(error) from error
         finally:
             if feed is not None:
                 feed.patience = None
@@ -146,9 +130,9 @@ class AiohttpUpstream:
             async with asyncio.timeout(self._connect_seconds):
                 _, writer = await asyncio.open_connection(host, port, ssl=self._tls)
         except TimeoutError as error:
-            raise _fault(error) from error
+            raise fault(error) from error
         except OSError as error:  # refused, not resolved, not trusted
-            raise _unreachable() from error
+            raise unreachable() from error
         writer.transport.abort()
 
     async def close(self) -> None:
@@ -173,26 +157,17 @@ class AiohttpUpstream:
                 skip_auto_headers=_AUTOMATIC,
                 auto_decompress=False,
                 trust_env=False,
-                request_class=_ExactRequest,
-                middlewares=(_once,),
+                request_class=ExactRequest,
+                middlewares=(once,),
                 max_line_size=MAX_HEADER_BYTES,
                 max_field_size=MAX_HEADER_BYTES,
                 max_headers=MAX_HEADERS,
             )
         return self._opened
 
-    def _url(self, wire: str) -> URL:
-        """The URL of a target, if the library will send exactly these bytes."""
-        if not _WIRE.fullmatch(wire):
-            raise _invalid("the target is not in the form that can be sent")
-        url = URL(f"{self._origin}{wire}", encoded=True)
-        if url.raw_path_qs != wire or _address(url) != _address(self._origin):
-            raise _invalid("the target would not be sent as it was decided on")
-        return url
-
     def _accept(self, response: aiohttp.ClientResponse) -> "UpstreamAnswer":
         try:
-            length = _framing(response)
+            length = framing(response)
         except UpstreamError:
             response.close()
             raise
@@ -231,14 +206,14 @@ class UpstreamAnswer:
         body = bytearray()
         try:
             if self._length is not None and self._length > max_bytes:
-                raise _too_large(max_bytes)
+                raise too_large(max_bytes)
             async with asyncio.timeout(self._total_seconds):
                 while piece := await self._next():
                     body += piece
                     if len(body) > max_bytes:
-                        raise _too_large(max_bytes)
+                        raise too_large(max_bytes)
         except TimeoutError as error:
-            raise _fault(error) from error
+            raise fault(error) from error
         finally:
             # Does nothing after the announced end: the connection is in the pool by then.
             self._response.close()
@@ -267,153 +242,12 @@ class UpstreamAnswer:
         try:
             async with asyncio.timeout(self._read_seconds):
                 return await self._response.content.readany()
-        except _FAULTS as error:
-            raise _fault(error) from error
-
-
-class _Feed:
-    """The client's body on its way out, with the clock of the CRM's answer.
-
-    While we wait for the client the clock is stopped: a slow phone is not the CRM's fault, and
-    the body's source has its own deadline. With each piece the CRM's time starts anew.
-
-    Attributes:
-        patience: the running timeout; None once the head is there (or never will be).
-        failure: what went wrong with the client's body, if anything did.
-    """
-
-    def __init__(
-        self, source: AsyncIterator[bytes], patience: asyncio.Timeout, seconds: float
-    ) -> None:
-        self.patience: asyncio.Timeout | None = patience
-        self.failure: GatewayError | None = None
-        self._source = source
-        self._seconds = seconds
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        self._stop_clock()
-        try:
-            async for piece in self._source:
-                self._start_clock()
-                if piece:
-                    yield piece
-                self._stop_clock()
-        except GatewayError as error:
-            self.failure = error
-            raise
-        except Exception as error:
-            self.failure = RequestError(Reason.BODY_INVALID, "the request body broke off")
-            raise self.failure from error
-        finally:
-            self._start_clock()
-
-    def _stop_clock(self) -> None:
-        if self.patience is not None and not self.patience.expired():
-            self.patience.reschedule(None)
-
-    def _start_clock(self) -> None:
-        if self.patience is not None and not self.patience.expired():
-            self.patience.reschedule(asyncio.get_running_loop().time() + self._seconds)
-
-
-class _SpentConnectionError(aiohttp.ClientError):
-    """The connection cannot be used; nothing was written to it."""
-
-
-class _ExactRequest(ClientRequest):
-    """A request at the last moment before it is written."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        """Write the request, unless something was already received on the connection.
-
-        The pool does not look: without this, a CRM that answers once too often would have its
-        surplus answer shown to the next person who asks.
-        """
-        protocol = conn.protocol
-        if protocol is None or protocol.should_close or _has_input(conn.transport):
-            raise _SpentConnectionError
-        return await super().send(conn)
-
-
-async def _once(
-    request: ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Write a request once. aiohttp repeats idempotent ones by itself, but not on our errors.
-
-    Taking another connection before anything was written is not a repetition.
-    """
-    for _ in range(MAX_SPENT_CONNECTIONS):
-        try:
-            return await handler(request)
-        except _SpentConnectionError:
-            continue
-        except _FAULTS as error:
-            raise _fault(error) from error
-    raise _invalid("the CRM sends answers nobody asked for")
-
-
-def _has_input(transport: asyncio.Transport | None) -> bool:
-    """Has something arrived that the loop has not read yet: bytes, or the other side's end?
-
-    Under TLS bytes may also be its own (session tickets follow the handshake), so there only
-    what the loop has read counts.
-    """
-    if transport is None or transport.get_extra_info("sslcontext") or not hasattr(select, "poll"):
-        return False
-    socket = transport.get_extra_info("socket")
-    poll = select.poll()
-    poll.register(socket.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _framing(response: aiohttp.ClientResponse) -> int | None:
-    """Check the head of an answer; return the announced length of the body that follows.
-
-    aiohttp's parser is lenient with answers. Where two readers could see two bodies, or a
-    header could break a line, there is no answer.
-    """
-    version = response.version
-    if version is None or (version.major, version.minor) not in {(1, 0), (1, 1)}:
-        raise _invalid("the CRM speaks another version of HTTP")
-    if not 200 <= response.status <= 599:  # 1xx are skipped; 101 nobody asked for
-        raise _invalid("the CRM answered with a status that is no answer")
-    for name, value in response.raw_headers:
-        if not _TOKEN.fullmatch(name.decode("latin-1")) or not _VALUE.fullmatch(
-            value.decode("latin-1")
-        ):
-            raise _invalid("the CRM sent a malformed header")
-    lengths = response.headers.getall("Content-Length", ())
-    codings = response.headers.getall("Transfer-Encoding", ())
-    # RFC 9112 6.1, 6.3: both, several or unreadable ones are how answers are smuggled.
-    if len(lengths) + len(codings) > 1:
-        raise _invalid("the CRM announced the body's length in two ways")
-    if any(coding.lower() != "chunked" for coding in codings):
-        raise _invalid("the CRM sent an unknown transfer coding")
-    if any(not _LENGTH.fullmatch(length) for length in lengths):
-        raise _invalid("the CRM announced a length that is no number")
-    if response.method == "HEAD" or response.status in _BODYLESS or not lengths:
-        return None
-    return int(lengths[0])
-
-
-def _given(headers: Headers) -> list[tuple[str, str]]:
-    """The caller's headers as the library needs them, or a refusal to send them."""
-    pairs = []
-    for name, value in headers:
-        lower = name.lower()
-        if lower in _NOT_TO_GIVE or not (_TOKEN.fullmatch(name) and _VALUE.fullmatch(value)):
-            raise _invalid("a header of the request cannot be sent")
-        try:
-            pairs.append((name, wire_text(value)))
-        except ValueError as error:
-            raise _invalid("a header of the request cannot be sent") from error
-    if sum(name.lower() == "host" for name, _ in pairs) > 1:
-        raise _invalid("the request has two Host headers")
-    return pairs
+        except FAULTS as error:
+            raise fault(error) from error
 
 
 def _payload(body: bytes | AsyncIterator[bytes] | None) -> bytes | BytesIO | None:
-    assert body is None or isinstance(body, bytes)  # noqa: S101  # an iterator became a _Feed
+    assert body is None or isinstance(body, bytes)  # noqa: S101  # an iterator became a Feed
     return BytesIO(body) if body is not None and len(body) > MAX_WHOLE_BYTES else body
 
 
@@ -425,39 +259,8 @@ def _origin(base_url: str) -> URL:
     return origin
 
 
-def _address(url: URL) -> tuple[str, str | None, int | None]:
-    return url.scheme, url.raw_host, url.port
-
-
 def _tls(ca_file: str | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:  # ssl.SSLError is one
         raise ValueError(f"the CA file `{ca_file}` cannot be read") from error
-
-
-def _fault(error: Exception) -> UpstreamError:
-    """Whose fault it is, and whether anything can have been sent."""
-    match error:
-        case UpstreamError():
-            return error
-        case aiohttp.ClientConnectorError():  # refused, not resolved, TLS
-            return _unreachable()
-        case TimeoutError():
-            return UpstreamError(Reason.UPSTREAM_TIMEOUT, "the CRM took too long")
-        case _:
-            return _invalid("the CRM broke off or did not speak HTTP")
-
-
-def _unreachable() -> UpstreamError:
-    return UpstreamError(Reason.UPSTREAM_UNREACHABLE, "the CRM cannot be reached")
-
-
-def _invalid(detail: str) -> UpstreamError:
-    return UpstreamError(Reason.UPSTREAM_INVALID, detail)
-
-
-def _too_large(max_bytes: int) -> UpstreamError:
-    return UpstreamError(
-        Reason.ANSWER_TOO_LARGE, f"the CRM's answer is larger than {max_bytes} bytes"
-    )

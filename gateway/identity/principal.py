@@ -25,7 +25,7 @@ class Person:
 
     Attributes:
         held: every role, inherited ones and `role:anyone` included.
-        carries: each held role → itself and what it inherits; all of it held.
+        carries: each held role but `role:anyone` → itself and what it inherits; all held.
     """
 
     member: Member
@@ -42,8 +42,8 @@ def _person(member: Member, graph: RoleGraph) -> Person:
     # `g, staff:mei, role:cashier` counts too. `role:anyone` is added, not followed: it may
     # not stand in a `g` row, and if one slipped through it must not give to everyone.
     held = graph.closure([*member.roles, member.staff]) | {ANYONE}
-    carries = {role: (graph.closure([role]) & held) | {role} for role in held}
-    return Person(member=member, held=held, carries=carries | {ANYONE: frozenset({ANYONE})})
+    carries = {role: graph.closure([role]) & held for role in held - {ANYONE}}
+    return Person(member=member, held=held, carries=carries)
 
 
 def resolve(claims: Claims, people: Mapping[StaffId, Person]) -> Principal:
@@ -78,7 +78,7 @@ def _acting(person: Person, claimed: frozenset[Role] | None) -> frozenset[Role]:
     """The claimed part of what is held, with what that part inherits."""
     if claimed is None:
         return person.held
-    parts = (person.carries[role] for role in claimed & person.held)
+    parts = (person.carries[role] for role in claimed & person.carries.keys())
     return frozenset({ANYONE}).union(*parts)
 
 

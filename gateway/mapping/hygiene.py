@@ -13,6 +13,7 @@ House rules:
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from gateway.domain.errors import RequestError, UpstreamError
@@ -249,6 +250,7 @@ def _cookies(inbound: Inbound, pass_cookies: frozenset[str]) -> Headers:
     return (("Cookie", "; ".join(pairs.values())),) if pairs else ()
 
 
+@lru_cache(maxsize=1024)  # one phone asks many times
 def _forwarding(*, peer: str, secure: bool, host: str) -> Headers:
     """What the CRM learns about the client's side, in the old spelling and in RFC 7239's."""
     scheme = "https" if secure else "http"

@@ -16,7 +16,7 @@ from aiohttp import web
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.reason import STATUS, Reason
-from gateway.proxy.events import Event, emit
+from gateway.events import Event, emit
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.wire import WireServer, require_c_parser
 

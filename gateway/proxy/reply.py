@@ -16,7 +16,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from gateway.domain.http import Answer, Headers
-from gateway.proxy.events import Event, emit
+from gateway.events import Event, emit
 from gateway.proxy.wire import WireRequest, reset, watch
 
 # RFC 9110 7.6.1: one connection's business. The pipeline drops the CRM's; this is the last door.

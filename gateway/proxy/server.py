@@ -18,8 +18,8 @@ from gateway.domain.errors import RequestError
 from gateway.domain.http import Answer, BodySource, Inbound, Outcome
 from gateway.domain.reason import STATUS, Reason
 from gateway.domain.time import Instant
+from gateway.events import Event, emit
 from gateway.proxy.body import WireBody
-from gateway.proxy.events import Event, emit
 from gateway.proxy.head import inbound_of, require_plain_head
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.refusals import render, render_problem

@@ -19,7 +19,7 @@ from aiohttp.streams import StreamReader
 from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError
 
 from gateway.domain.reason import Reason
-from gateway.proxy.events import Event, emit
+from gateway.events import Event, emit
 from gateway.proxy.head import address_of
 from gateway.proxy.limits import PortLimits
 

@@ -437,3 +437,31 @@ async def test_a_token_from_before_the_enrolment_of_a_flushed_store_stays_dead()
     later = instant(salon.clock.moment.replace(second=5))
     await salon.epochs.enrol(staff_id("mei"), None, later)
     assert (await salon.ask("GET", "/staff", token=token)).cause is Cause.EPOCH_STALE
+
+
+@pytest.mark.parametrize(
+    ("location", "shown"),
+    [
+        ("/staff/", "/staff/"),
+        ("http://crm.example/staff/", "/staff/"),
+        ("http://elsewhere.example/", None),
+        ("//elsewhere.example/", None),
+    ],
+)
+async def test_a_redirect_of_a_pass_route_stays_on_our_own_origin(location, shown):
+    salon = Salon()
+    salon.crm.says(302, b"", [("Location", location)])
+    answer = await salon.ask("GET", "/staff")
+    if shown is None:
+        assert answer.reason is Reason.UPSTREAM_REDIRECT
+        assert salon.crm.given[0].closed
+    else:
+        assert ("Location", shown) in answer.headers
+
+
+async def test_an_answer_without_a_body_gives_its_connection_back():
+    salon = Salon()
+    salon.crm.says(200, b"", [("Content-Type", "text/html")])
+    answer = await salon.ask("HEAD", "/staff")
+    assert answer.body == b""
+    assert salon.crm.given[0].closed

@@ -222,9 +222,12 @@ def test_notice_and_leaving_on_the_first_day_are_possible():
     one(on_notice_since="2024-04-01", leaves_on="2024-04-01")
 
 
-def test_two_people_with_one_id_are_a_finding_at_the_second():
-    text = f"staff:\n  - {a_row()}\n  - {a_row(id='ken')}\n  - {a_row()}\n"
-    assert findings(text) == ["staff.yaml:4:6: the id `mei` stands twice (first in line 2)"]
+def test_people_with_one_id_are_a_finding_at_each_but_the_first():
+    text = f"staff:\n  - {a_row()}\n  - {a_row(id='ken')}\n  - {a_row()}\n  - {a_row()}\n"
+    assert findings(text) == [
+        "staff.yaml:4:6: the id `mei` stands twice (first in line 2)",
+        "staff.yaml:5:6: the id `mei` stands twice (first in line 2)",
+    ]
 
 
 def test_all_findings_of_all_people_come_at_once():

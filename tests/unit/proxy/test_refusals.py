@@ -142,6 +142,8 @@ def test_only_401s_ask_for_a_token():
 
 def test_retry_after_counts_the_seconds_until_it_opens():
     assert header(as_json(closed())[1], "Retry-After") == str(37 * 3600)
+    soon = instant(OPENS - timedelta(seconds=1.5))
+    assert header(as_json(closed(), now=soon)[1], "Retry-After") == "2"
     half = instant(OPENS - timedelta(seconds=0.5))
     assert header(as_json(closed(), now=half)[1], "Retry-After") == "1"
     assert (

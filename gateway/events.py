@@ -1,15 +1,24 @@
-"""What the shell says to the log: closed event names, JSON, no value that a client sent."""
+"""What the gateway says to its log: closed event names, JSON, no value that a client sent.
+
+docs/operations.md lists them. The shell decides where they go (`salon-gateway serve`).
+"""
 
 import json
 import logging
 from enum import StrEnum
 
-_log = logging.getLogger("gateway.proxy")
+_log = logging.getLogger("gateway")
 
 
 class Event(StrEnum):
-    """Every event of the guarded and the admin port."""
+    """Every event."""
 
+    POLICY_LOADED = "policy_loaded"
+    POLICY_LOAD_FAILED = "policy_load_failed"  # the last good one stays in force
+    AUDIT_REPAIRED = "audit_repaired"  # a torn last line was set aside at the start
+    AUDIT_FAILING = "audit_failing"  # entries cannot be written; nothing is answered
+    AUDIT_RECOVERED = "audit_recovered"
+    INTERNAL_ERROR = "internal_error"  # a stage raised what it must not: a bug of ours
     PIPELINE_FAILED = "pipeline_failed"  # it promises not to raise: a bug of ours
     ANSWER_INVALID = "answer_invalid"  # an Answer that cannot be put on the wire
     ANSWER_BROKE_OFF = "answer_broke_off"  # a stream ended early; the connection was cut
@@ -19,12 +28,16 @@ class Event(StrEnum):
     PROBE_FAILED = "probe_failed"
 
 
-def emit(event: Event, error: BaseException | None = None, **facts: str | int) -> None:
+GOOD_NEWS = frozenset({Event.POLICY_LOADED, Event.AUDIT_RECOVERED})
+
+
+def emit(event: Event, error: BaseException | None = None, **facts: str | int | list[str]) -> None:
     """Log one event. Of an error only its type and place: messages may quote a request."""
-    line: dict[str, str | int] = {"event": str(event), **facts}
+    line: dict[str, str | int | list[str]] = {"event": str(event), **facts}
     if error is not None:
         line |= {"error": type(error).__qualname__, "at": _place(error)}
-    _log.warning("%s", json.dumps(line, ensure_ascii=False))
+    level = logging.INFO if event in GOOD_NEWS else logging.WARNING
+    _log.log(level, "%s", json.dumps(line, ensure_ascii=False))
 
 
 def _place(error: BaseException) -> str:

@@ -3,11 +3,11 @@
 import json
 import logging
 
-from gateway.proxy.events import Event, emit
+from gateway.events import Event, emit
 
 
 def test_an_event_is_one_json_line_with_the_error_s_type_and_place_only(caplog):
-    caplog.set_level(logging.WARNING, "gateway.proxy")
+    caplog.set_level(logging.WARNING, "gateway")
     try:
         {}["Bearer very-secret\nsecond line"]
     except KeyError as error:
