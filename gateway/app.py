@@ -97,13 +97,22 @@ def token_policy(settings: Settings, base: Path) -> TokenPolicy:
 
 
 def state_store(settings: Settings, base: Path) -> EpochStore:
-    """The epoch store of gateway.yaml; `sqlite:` paths start at its folder."""
-    scheme, _, rest = settings.state.url.partition(":")
-    if scheme != "sqlite":
-        return open_epochs(settings.state.url)
-    path = base / rest
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return open_epochs(f"sqlite:{path}")
+    """The epoch store of gateway.yaml; `sqlite:` paths start at its folder.
+
+    Raises:
+        PolicyError: the URL cannot be used; nothing of it is repeated, it may hold a password.
+    """
+    url = settings.state.url
+    scheme, _, rest = url.partition(":")
+    try:
+        if scheme == "sqlite":
+            path = base / rest
+            path.parent.mkdir(parents=True, exist_ok=True)
+            url = f"sqlite:{path}"
+        return open_epochs(url)
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise PolicyError([Finding(Place("gateway.yaml"), f"`state.url`: {why}")]) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

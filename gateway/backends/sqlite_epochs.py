@@ -26,7 +26,7 @@ from gateway.ports import EpochRow
 T = TypeVar("T")
 
 READ_SECONDS = 0.25
-WRITE_SECONDS = 1.0  # an fsync on a busy disk takes longer than a read may
+WRITE_SECONDS = 5.0  # enrolments and logouts, not requests: a busy disk may take its time
 LIST_SECONDS = 5.0  # for the command line, not for requests
 LOCK_MILLISECONDS = 200  # how long SQLite waits for another process: less than READ_SECONDS
 WRITE_TRIES = 4  # at the lock, so that reads get their turn in between

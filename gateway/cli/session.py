@@ -12,7 +12,6 @@ from gateway.backends.clock import SystemClock
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_table
 from gateway.domain.errors import StateUnavailableError
-from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.domain.subject import DeviceId, StaffId, device_id, staff_id
 from gateway.domain.time import Instant
 from gateway.ports import EpochRow, EpochStore
@@ -113,11 +112,7 @@ def _with_store(
     *,
     failed: str = "try again",
 ) -> int:
-    settings = load_settings(config)
-    try:
-        store = state_store(settings, base_of(config))  # connects to nothing yet
-    except ValueError as error:  # it repeats nothing of the URL, which may hold a password
-        raise PolicyError([Finding(Place(config), f"`state.url`: {error}")]) from error
+    store = state_store(load_settings(config), base_of(config))  # connects to nothing yet
 
     async def once() -> T:
         try:

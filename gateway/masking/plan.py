@@ -51,7 +51,8 @@ class Node:
         items: what happens to every item, if the value is an array.
         rest: what happens to members that nothing declares; None = they stay.
         misfit: what happens to a value of a shape that nothing declares; None = it stays.
-        null_stays: `null` stays though members or items were expected: nothing below is hidden.
+        hides: a hidden field stands here, above or below. If none does, `null` stays also
+            where members or items were expected.
         barren: nothing can stay under this place, so the emptied container leaves too.
         wary: here or below stands a leaf whose value must be looked at before it stays.
     """
@@ -64,7 +65,7 @@ class Node:
     items: "Node | None" = None
     rest: Drop | None = None
     misfit: Drop | None = None
-    null_stays: bool = False
+    hides: bool = False
     barren: bool = False
     wary: bool = False
 
@@ -211,7 +212,7 @@ def _node(spot: Spot, hidden: frozenset[str], rest: Drop | None, above: Drop | N
     """
     above = _drop_of(f for f in spot.fields if f.name in hidden) or above
     if above is not None and not spot.has_id():
-        return Node(gone=above)
+        return Node(gone=above, hides=True)
     visible = () if above and not spot.is_id else tuple(sorted(f.name for f in spot.fields))
     whole = above is None and bool(spot.whole)
     rest = above or (None if whole else rest)
@@ -219,8 +220,8 @@ def _node(spot: Spot, hidden: frozenset[str], rest: Drop | None, above: Drop | N
     items = None if spot.items is None else _node(spot.items, hidden, rest, above)
     children = (*members.values(), *(() if items is None else (items,)))
     leaf = spot.is_id or bool(visible)
-    risky = above is not None or any(_hides(child) for child in children)
-    misfit = rest or (UNMAPPED_DROP if risky else None)
+    hides = above is not None or any(child.hides for child in children)
+    misfit = rest or (UNMAPPED_DROP if hides else None)
     return Node(
         names=visible,
         leaf=leaf,
@@ -229,7 +230,7 @@ def _node(spot: Spot, hidden: frozenset[str], rest: Drop | None, above: Drop | N
         items=items,
         rest=rest,
         misfit=misfit,
-        null_stays=not risky,
+        hides=hides,
         barren=not leaf and rest is not None and all(c.gone or c.barren for c in children),
         wary=(leaf and not children and misfit is not None) or any(c.wary for c in children),
     )
@@ -241,9 +242,3 @@ def _drop_of(fields: Iterable[Field]) -> Drop | None:
     if not by_name:
         return None
     return Drop(fields=tuple(sorted(by_name)), classes=tuple(sorted(set(by_name.values()))))
-
-
-def _hides(node: Node) -> bool:
-    """Is anything hidden at or below this place?"""
-    below = (*node.members.values(), *(() if node.items is None else (node.items,)))
-    return node.gone is not None or any(_hides(child) for child in below)

@@ -173,7 +173,7 @@ class Walk:
             return _GONE if node.barren else members
         if first == _BRACKET and node.items is not None:
             return self._array(node, node.items, raw)
-        if _is_leaf_value(first, raw) if node.leaf else first == _NULL and node.null_stays:
+        if _is_leaf_value(first, raw) if node.leaf else first == _NULL and not node.hides:
             self.shown.update(node.names)
             return raw
         if node.misfit is not None:
