@@ -165,6 +165,7 @@ class Gateway:
                 meter=meter,
                 new_request_id=lambda: str(uuid4()),
             )
+            stack.push_async_callback(pipeline.settle)
             guarded = GuardedServer(
                 pipeline,
                 now=clock.now,

@@ -439,6 +439,25 @@ class Pipeline:
             self.quota.give_back(suppressed)
             raise
 
+    async def settle(self) -> None:
+        """Enter how many refusals of strangers no line stands for yet. Call it at the end.
+
+        Raises:
+            AuditUnavailableError: it cannot be entered; the metrics have counted them all.
+        """
+        suppressed = self.quota.flush(self.clock.monotonic())
+        if suppressed:
+            tally = Entry(
+                request_id=self.new_request_id(),
+                at=self.clock.now(),
+                phase=Phase.TALLY,
+                method="-",
+                peer="-",
+                policy=self.bundles.current().digest,
+                suppressed=suppressed,
+            )
+            await self.audit.append(tally)
+
     def _count(self, entry: Entry, started: float) -> None:
         reason, status = entry.reason, entry.status
         if reason is None or status is None:

@@ -18,6 +18,7 @@ class Phase(StrEnum):
 
     ANSWER = "answer"  # the only line of a read or a refusal; the last line of a write
     INTENT = "intent"  # a write, entered before it is forwarded
+    TALLY = "tally"  # no request: `suppressed` refusals that no other line stands for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,8 +31,7 @@ class Entry:
             route accounts for (`unmapped`, malformed), None otherwise.
         route: the adapter's route as written (`GET /api/clients/{id}`), None if unmapped.
         record: the record id from the path, if the route names one.
-        status: sent to the client; None on an intent.
-        reason: None on an intent.
+        status, reason: of what the client was sent; None on an intent and a tally.
         shown, hidden: field names, sorted, of answers that were cut; () otherwise.
         suppressed: how many earlier refusals of unidentified callers this line stands for.
     """

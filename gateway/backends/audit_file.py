@@ -14,7 +14,6 @@ written, in its place in the order.
 
 import asyncio
 import contextlib
-import logging
 import os
 import queue
 import threading
@@ -30,14 +29,13 @@ from gateway.backends.audit_directory import is_worker
 from gateway.backends.audit_recovery import Repair
 from gateway.backends.audit_writer import TrailWriter
 from gateway.domain.errors import AuditUnavailableError
+from gateway.events import Event, emit
 from gateway.ports import Clock
 
 MAX_FILE_BYTES = 64 * 2**20  # about 100,000 entries; a tail that is checked in a second
 MAX_BATCH = 512  # entries a write; a file outgrows its bound by at most one such batch
 # A disk that hangs must not eat the memory: about 10 MB of waiting entries, then refuse.
 MAX_WAITING = 16_384
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +106,7 @@ class FileAuditTrail:
                 f"cannot open the trail in `{directory}`: {what}"
             ) from error
         for repair in writer.repairs:
-            _log.warning("audit trail repaired: %s: %s", repair.file, repair.what)
+            emit(Event.AUDIT_REPAIRED, file=repair.file, what=repair.what)
         return cls(writer, timeout_seconds=timeout_seconds)
 
     @property
@@ -201,15 +199,15 @@ class FileAuditTrail:
         except AuditUnavailableError as error:
             wrong = error.detail
         except Exception as error:  # noqa: BLE001  # a bug must not end the thread: all would hang
-            _log.exception("audit trail: unexpected error")
+            emit(Event.INTERNAL_ERROR, error, part="audit")
             wrong = type(error).__name__
         else:
             if self._failing:
-                _log.warning("audit trail: writing again")
+                emit(Event.AUDIT_RECOVERED)
             self._failing = False
             return ""
         if not self._failing:  # once, not for every refused request
-            _log.error("audit trail: cannot write: %s", wrong)
+            emit(Event.AUDIT_FAILING, why=wrong)
         self._failing = True
         return wrong
 

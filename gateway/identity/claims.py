@@ -143,7 +143,8 @@ def _key_for(outer: Unverified, keys: KeyTable) -> Key:
     key = keys.find(outer.kid)
     if key is None:
         refuse(Cause.UNKNOWN_KEY)
-    if key.algorithm != outer.alg:  # RFC 8725 3.1: the key decides, the token may only agree
+    # RFC 8725 3.1: the key decides, the token may only agree. PyJWT is told the same below.
+    if key.algorithm != outer.alg:
         refuse(Cause.ALGORITHM_REFUSED)
     return key
 

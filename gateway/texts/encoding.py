@@ -10,12 +10,14 @@ from gateway.domain.finding import Finding, Place, PolicyError
 
 MAX_FILE_BYTES = 16 * 2**20  # 100,000 rules are about 6 MB
 
-# In the order of trying. Each must decode strictly AND yield letters of its script:
-# CP1251 decodes almost any bytes, so decoding alone proves nothing.
+# CP1251 decodes almost any bytes, so decoding alone proves nothing: what counts is which
+# share of the characters beyond ASCII are letters of the script.
+_KANA, _KANJI = ("\u3040", "\u30ff"), ("\u4e00", "\u9fff")
+_HANGUL, _CYRILLIC = ("\uac00", "\ud7a3"), ("\u0400", "\u04ff")
 _CANDIDATES = (
-    ("shift_jis", "Shift_JIS (Japanese Excel)", ("\u3040", "\u30ff")),
-    ("cp949", "CP949 (Korean Excel)", ("\uac00", "\ud7a3")),
-    ("cp1251", "CP1251 (Cyrillic Excel)", ("\u0400", "\u04ff")),
+    ("shift_jis", "Shift_JIS (Japanese Excel)", (_KANA, _KANJI)),
+    ("cp949", "CP949 (Korean Excel)", (_HANGUL,)),
+    ("cp1251", "CP1251 (Cyrillic Excel)", (_CYRILLIC,)),
 )
 _REMEDY = "save it as `CSV UTF-8` or, in an editor, as UTF-8"
 
@@ -52,16 +54,17 @@ def decode(data: bytes, file: str) -> str:
 
 def _guess(data: bytes) -> str | None:
     """Name the legacy encoding the bytes are probably in."""
-    best: tuple[int, str] | None = None
-    for codec, name, (low, high) in _CANDIDATES:
+    best, found = 0.5, None
+    for codec, name, ranges in _CANDIDATES:
         try:
-            text = data.decode(codec)
+            foreign = [char for char in data.decode(codec) if not char.isascii()]
         except UnicodeDecodeError:
             continue
-        letters = sum(low <= char <= high for char in text)
-        if letters and (best is None or letters > best[0]):
-            best = (letters, name)
-    return best[1] if best else None
+        letters = sum(any(low <= char <= high for low, high in ranges) for char in foreign)
+        share = letters / len(foreign) if foreign else 0.0
+        if share > best:
+            best, found = share, name
+    return found
 
 
 def _refuse(file: str, line: int, message: str) -> PolicyError:

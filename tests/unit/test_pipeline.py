@@ -245,6 +245,17 @@ async def test_strangers_fill_at_most_sixty_lines_a_minute_and_the_next_one_says
     assert salon.trail.entries[-1].suppressed == 15
 
 
+async def test_what_no_line_stands_for_is_entered_as_a_tally_at_the_end():
+    salon = Salon()
+    for _ in range(63):
+        await salon.ask("GET", "/api/clients/7", None)
+    await salon.pipeline.settle()
+    tally = salon.trail.entries[-1]
+    assert (tally.phase, tally.suppressed) == (Phase.TALLY, 3)
+    await salon.pipeline.settle()
+    assert salon.trail.entries[-1] is tally
+
+
 async def test_somebody_known_at_an_unmapped_path_gets_404_and_the_path_is_entered():
     salon = Salon()
     refusal = await salon.ask("GET", "/api/secrets?x=1")

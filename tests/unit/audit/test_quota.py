@@ -52,6 +52,14 @@ def test_nothing_left_over_needs_no_line():
     assert quota.flush(1.0) == 0
 
 
+def test_asking_for_a_leftover_that_is_not_there_uses_no_allowance():
+    quota = RefusalQuota()
+    for _ in range(59):
+        quota.admit(0.0)
+    quota.flush(1.0)
+    assert quota.admit(2.0) == 0
+
+
 def test_a_line_that_could_not_be_entered_is_carried_by_the_next_one():
     quota = RefusalQuota()
     for _ in range(62):

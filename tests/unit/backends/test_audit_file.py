@@ -2,6 +2,8 @@
 
 import asyncio
 import errno
+import json
+import logging
 import os
 import re
 import stat
@@ -209,7 +211,7 @@ async def test_a_bug_in_the_writer_ends_no_thread(tmp_path, caplog):
     disk.error = "not a number"  # os.strerror raises TypeError
     with pytest.raises(AuditUnavailableError):
         await trail.append(an_entry(0))
-    assert "unexpected error" in caplog.text
+    assert '"event": "internal_error"' in caplog.text
     disk.error = None
     await trail.append(an_entry(1))
     assert ids(tmp_path) == ["r1"]
@@ -217,6 +219,7 @@ async def test_a_bug_in_the_writer_ends_no_thread(tmp_path, caplog):
 
 
 async def test_failure_and_recovery_are_logged_once_each(tmp_path, caplog):
+    caplog.set_level(logging.INFO, "gateway")
     disk = Disk()
     trail = await a_trail(tmp_path, disk)
     disk.error = errno.ENOSPC
@@ -225,10 +228,10 @@ async def test_failure_and_recovery_are_logged_once_each(tmp_path, caplog):
             await trail.append(an_entry(number))
     disk.error = None
     await trail.append(an_entry(9))
-    messages = [record.message for record in caplog.records]
-    assert messages == [
-        "audit trail: cannot write: No space left on device",
-        "audit trail: writing again",
+    events = [json.loads(record.message) for record in caplog.records]
+    assert events == [
+        {"event": "audit_failing", "why": "No space left on device"},
+        {"event": "audit_recovered"},
     ]
     await trail.close()
 

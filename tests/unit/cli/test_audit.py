@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from gateway.audit.entry import Entry, Phase
-from gateway.backends.audit_directory import list_trail
+from gateway.backends.audit_directory import Follower, list_trail
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.cli import audit
 from gateway.domain.decision import RuleRef
@@ -225,6 +225,27 @@ def test_tail_follows_what_is_written_next_into_new_files(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[5] for line in lines] == ["before", "look0", "look1"]
     assert len({line.index("rule_allows") for line in lines}) == 1
+
+
+def test_tail_shows_what_comes_between_its_two_looks_once(tmp_path, capsys, monkeypatch):
+    enter(tmp_path, an_entry(1, record="before"))
+
+    def follower(directory):
+        made = Follower(directory)
+        enter(tmp_path, an_entry(2, record="between"))
+        return made
+
+    pauses = []
+
+    def pause():
+        if pauses:
+            raise KeyboardInterrupt
+        pauses.append(1)
+
+    monkeypatch.setattr(audit, "Follower", follower)
+    audit.run_tail(arguments("tail", "--follow", "--dir", tmp_path), pause=pause)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[5] for line in lines] == ["before", "between"]
 
 
 def test_tail_that_follows_one_person_leaves_the_others_out(tmp_path, capsys):

@@ -218,7 +218,8 @@ def test_the_id_stays_under_a_hidden_branch():
     )
     plan = build_plan(resource, frozenset({"client"}), records=parse_field_path(""))
     assert cut(b'{"client":{"id":7,"name":"x"}}', plan).body == b'{"client":{"id":7}}'
-    assert cut(b'{"client":"x"}', plan).body == b"{}"
+    for value in (b'"x"', b"null", b'[{"id":7}]', b'["x"]'):
+        assert cut(b'{"client":' + value + b"}", plan).body == b"{}"
 
 
 # -- envelopes -----------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """What a plan says about each place of a record."""
 
+from dataclasses import replace
+
 import pytest
 
 from gateway.domain.fieldpath import parse_field_path
@@ -94,6 +96,7 @@ def test_the_id_stays_even_if_a_hidden_field_has_its_path():
     spot = a_plan(resource, "number").record.members["id"]
     assert spot.gone is None
     assert spot.leaf
+    assert spot.names == ("number",)  # it is seen, so the audit entry says so
 
 
 def test_the_id_stays_even_under_a_hidden_path_and_alone():
@@ -105,6 +108,29 @@ def test_the_id_stays_even_under_a_hidden_path_and_alone():
     assert client.rest == Drop(fields=("client",), classes=("contact",))
 
 
+def test_a_branch_that_is_opened_for_the_id_only_still_hides():
+    resource = a_resource(record_id="a.client.id", client="contact: a.client")
+    for sensitive in (True, False):
+        resource = replace(resource, sensitive=sensitive)
+        branch = a_plan(resource, "client").record.members["a"]
+        assert branch.hides
+        assert branch.misfit == UNMAPPED_DROP
+        assert branch.members["client"].misfit == Drop(fields=("client",), classes=("contact",))
+
+
+def test_the_nearest_hidden_field_above_names_what_leaves():
+    resource = a_resource(record_id="a.b.id", outer="a", inner="health: a.b")
+    inner = a_plan(resource, "outer", "inner").record.members["a"].members["b"]
+    assert inner.rest == Drop(fields=("inner",), classes=("health",))
+
+
+def test_under_hidden_items_only_the_id_stays():
+    resource = a_resource(record_id="a[].id", a="a", name="a[].name")
+    items = a_plan(resource, "a").record.members["a"].items
+    assert items.members["id"].leaf
+    assert items.members["name"].gone == Drop(fields=("a",), classes=("-",))
+
+
 def test_a_branch_under_which_nothing_may_stay_is_barren():
     resource = a_resource(phone="contact.phone", mail="contact.mail")
     assert a_plan(resource, "phone", "mail", "unmapped").record.members["contact"].barren
@@ -114,8 +140,8 @@ def test_a_branch_under_which_nothing_may_stay_is_barren():
 
 def test_null_stays_in_place_of_members_that_may_all_be_seen():
     resource = a_resource(phone="contact.phone", mail="contact.mail")
-    assert a_plan(resource, "unmapped").record.members["contact"].null_stays
-    assert not a_plan(resource, "phone").record.members["contact"].null_stays
+    assert not a_plan(resource, "unmapped").record.members["contact"].hides
+    assert a_plan(resource, "phone").record.members["contact"].hides
 
 
 def test_error_bodies_are_cut_more_strictly_as_soon_as_anything_is_hidden():

@@ -1,0 +1,84 @@
+"""gateway.yaml: flags over environment over file, unknown keys refused, secrets not shown."""
+
+import pytest
+
+from gateway.domain.finding import PolicyError
+from gateway.settings import parse_settings
+
+LEAST = "upstream: {url: 'http://crm.example', adapter: a.yaml}\ntokens: {secret_file: s}\n"
+
+
+def read(text=LEAST, environment=None, files=None):
+    def read_file(name):
+        if files is None or name not in files:
+            raise FileNotFoundError(2, "No such file")
+        return files[name]
+
+    return parse_settings(text, "gateway.yaml", environment or {}, read_file)
+
+
+def refused(text, environment=None):
+    with pytest.raises(PolicyError) as caught:
+        read(text, environment)
+    return [str(finding) for finding in caught.value.findings]
+
+
+def test_the_least_file_has_sane_defaults():
+    settings = read()
+    assert (settings.listen.host, settings.listen.port) == ("127.0.0.1", 8080)
+    assert settings.state.url.startswith("sqlite:")
+    assert settings.tokens.leeway_seconds == 0
+    assert settings.upstream.pass_cookies == ()
+
+
+def test_the_environment_goes_over_the_file_at_any_depth():
+    settings = read(environment={"SALON_GATEWAY_LISTEN__PORT": "9", "PATH": "/bin"})
+    assert settings.listen.port == 9
+
+
+def test_a_secret_may_come_from_a_file_that_the_environment_names():
+    text = LEAST.replace("{secret_file: s}", "{}")
+    settings = read(text, {"SALON_GATEWAY_TOKENS__SECRET_FILE": "/run/s"}, {"/run/s": "abc\n"})
+    assert settings.tokens.secret == "abc"
+    assert "abc" not in repr(settings)
+
+
+def test_a_variable_in_the_file_is_replaced_from_the_environment():
+    text = LEAST + "state: {url: '${STATE}'}\n"
+    assert read(text, {"STATE": "redis://r.example"}).state.url == "redis://r.example"
+    assert refused(text) == ["gateway.yaml:3:9: `${STATE}` is not in the environment"]
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LEAST + "lisen: {}\n", "gateway.yaml:3:1: unknown key `lisen`; did you mean `listen`?"),
+        (LEAST + "listen: {port: 99999}\n", "less than or equal to 65535"),
+        (LEAST + "listen: {certificate: c.pem}\n", "`certificate` and `key` go together"),
+        (LEAST + "state: {url: 'mysql://x'}\n", "state is `sqlite:PATH`"),
+        (LEAST + "networks: {salon: [300.1.1.1]}\n", "does not appear to be an IPv4 or IPv6"),
+        (LEAST + "apps: [Phone]\n", "`Phone` is not a name"),
+        (LEAST.replace("http://crm.example", "crm.example"), "is not `http://host`"),
+        (
+            LEAST.replace("http://crm.example", "http://crm.example/x"),
+            "scheme, host and port only",
+        ),
+        (LEAST.replace("secret_file: s", "issuer: x"), "give a `secret_file` (HS256) or a `jwks`"),
+        (LEAST.replace("secret_file: s", "jwks: j, cookie: c"), "`cookie` needs `origins`"),
+        ("tokens: {secret_file: s}\n", "the key `upstream` is missing"),
+        ("- a\n", "holds keys and values"),
+    ],
+)
+def test_a_wrong_key_or_value_is_a_finding(text, says):
+    found = refused(text)
+    assert any(says in finding for finding in found), found
+
+
+def test_a_secret_and_a_secret_file_are_one_too_many():
+    found = refused(LEAST.replace("secret_file: s", "secret_file: s, secret: t"))
+    assert any("give one of them" in finding for finding in found)
+
+
+def test_an_unreadable_secret_file_of_the_environment_is_a_finding():
+    found = refused(LEAST, {"SALON_GATEWAY_TOKENS__SECRET_FILE": "/nowhere"})
+    assert any("cannot read the file" in finding for finding in found)
