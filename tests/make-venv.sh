@@ -18,17 +18,5 @@ if "$python" -m venv "$folder" >/dev/null 2>&1; then
 fi
 # Debian splits venv from python3; without it the line above fails half way.
 rm -rf "$folder"
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-if [ "$(id -u)" = 0 ]; then
-    sudo=
-elif command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; then
-    sudo="sudo -n"
-else
-    echo "The module venv is missing. Run: sudo apt-get install python3-venv" >&2
-    exit 1
-fi
-echo "installing python3-venv ..."
-$sudo apt-get update -qq
-$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq python3-venv >/dev/null ||
-    $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "python$version-venv" >/dev/null
+sh "$(dirname "$0")/apt-install.sh" python3-venv
 exec "$python" -m venv "$folder"

@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from yarl import URL
 
 from gateway.domain.errors import GatewayError, RequestError, UpstreamError
-from gateway.domain.http import Headers
+from gateway.domain.http import HOP_BY_HOP, Headers
 from gateway.domain.reason import Reason
 from gateway.mapping.hygiene import wire_text
 
@@ -30,20 +30,8 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _UNSPOKEN_METHODS = frozenset({"CONNECT", "TRACE"})  # another target form; echoes our headers
-# Framing and hop-by-hop fields are the library's; `Expect` would wait for a 100 nobody passes on.
-_NOT_TO_GIVE = frozenset(
-    {
-        "connection",
-        "content-length",
-        "expect",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+# Framing is the library's; `Expect` would wait for a 100 nobody passes on.
+_NOT_TO_GIVE = HOP_BY_HOP | {"content-length", "expect"}
 _BODYLESS = frozenset({204, 304})  # RFC 9110 6.4.1, with HEAD
 FAULTS = (aiohttp.ClientError, HttpProcessingError, OSError)  # TimeoutError is an OSError
 

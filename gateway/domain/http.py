@@ -13,6 +13,20 @@ CanonicalPath = NewType("CanonicalPath", str)
 # A body that `masking/cut.py` made: nothing hidden is left in it.
 MaskedBody = NewType("MaskedBody", bytes)
 
+# One connection's business, not the request's: RFC 9110 7.6.1 and its ancestor RFC 2616
+# 13.5.1. Whatever a `Connection` header names comes on top.
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE
 
 

@@ -4,19 +4,8 @@ House rules: lower case; one name a line, in alphabetical order; a name that is 
 says why it is here. `hygiene.py` says how the tables are used.
 """
 
-# RFC 9110 7.6.1 and its ancestors (RFC 2616 13.5.1); whatever Connection names comes on top.
-HOP_BY_HOP = frozenset(
-    {
-        "connection",
-        "http2-settings",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+from gateway.domain.http import HOP_BY_HOP
+
 # "A sender MUST NOT send a connection option corresponding to a field intended for all
 # recipients" (RFC 9110 7.6.1). We judged the request by these: a client that has them
 # removed on the way makes the CRM see another request than we did.

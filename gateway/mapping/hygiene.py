@@ -17,7 +17,7 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from gateway.domain.errors import RequestError, UpstreamError
-from gateway.domain.http import SAFE_METHODS, Headers, Inbound
+from gateway.domain.http import HOP_BY_HOP, SAFE_METHODS, Headers, Inbound
 from gateway.domain.reason import Reason
 from gateway.mapping.headernames import (
     CUT_ANSWER,
@@ -27,7 +27,6 @@ from gateway.mapping.headernames import (
     DENIED_ANSWER_PREFIXES,
     DENIED_PREFIXES,
     END_TO_END,
-    HOP_BY_HOP,
     NEVER_CUT,
     NEVER_TWICE,
     PRECONDITIONS,

@@ -15,23 +15,12 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 from multidict import CIMultiDict
 
-from gateway.domain.http import Answer, Headers
+from gateway.domain.http import HOP_BY_HOP, Answer, Headers
 from gateway.events import Event, emit
 from gateway.proxy.wire import WireRequest, reset, watch
 
-# RFC 9110 7.6.1: one connection's business. The pipeline drops the CRM's; this is the last door.
-_FRAMING = frozenset(
-    {
-        "connection",
-        "content-length",
-        "keep-alive",
-        "proxy-connection",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
+# The pipeline drops the CRM's; this is the last door.
+_FRAMING = HOP_BY_HOP | {"content-length"}
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
