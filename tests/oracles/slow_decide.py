@@ -28,7 +28,7 @@ def row_speaks(row, principal, target, action, field_of):
         return False
     if actions != "*" and action not in actions.split("|"):
         return False
-    if resource == "*" or resource == target:
+    if resource in {"*", target}:
         return True
     if effect == "deny":
         return target.startswith(resource + ".")
@@ -89,7 +89,10 @@ def decide(rows, principal, resource, action, facts):
         return bool(allows) and not denies and not hours
 
     verdict = judge(facts)
-    if verdict[0] == "deny" and facts.get("approved_device") is not True:
-        if judge({**facts, "approved_device": True})[0] == "permit":
-            return ("deny", "device_not_approved")
+    if (
+        verdict[0] == "deny"
+        and facts.get("approved_device") is not True
+        and judge({**facts, "approved_device": True})[0] == "permit"
+    ):
+        return ("deny", "device_not_approved")
     return verdict

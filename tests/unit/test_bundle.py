@@ -18,6 +18,7 @@ FILES = {
     "staff": "policies/staff.yaml",
     "adapter": "adapters/salon-demo.yaml",
 }
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 TEXTS = {part: Path(path).read_text(encoding="utf-8") for part, path in FILES.items()}
 
 
@@ -120,9 +121,7 @@ def test_the_window_is_worked_out_anew_at_its_change_and_when_the_clock_goes_bac
 
 
 def test_no_change_in_sight_is_believed_only_as_far_as_was_looked():
-    always = "".join(
-        f'      {d}: ["00:00-24:00"]\n' for d in "mon tue wed thu fri sat sun".split()
-    )
+    always = "".join(f'      {d}: ["00:00-24:00"]\n' for d in DAYS)
     hours = (
         f"salons:\n  aoyama:\n    timezone: Asia/Tokyo\n    weekly:\n{always}"
         '    closed_dates: ["2028-06-01"]\n'

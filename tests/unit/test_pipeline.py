@@ -31,6 +31,7 @@ def source(path):
     return SourceFile(name=Path(path).name, data=Path(path).read_bytes())
 
 
+RULES = Path("policies/salon_rules.csv").read_text(encoding="utf-8").splitlines()
 STARTER = build(
     Sources(
         rules=source("policies/salon_rules.csv"),
@@ -175,8 +176,7 @@ async def test_a_stylist_may_not_export_and_hears_which_rule_says_so():
     refusal = await salon.ask("GET", "/api/clients/export")
     assert refusal.reason is Reason.RULE_DENIES
     (rule,) = refusal.by
-    line = Path("policies/salon_rules.csv").read_text(encoding="utf-8").splitlines()[rule.line - 1]
-    assert "export|merge|delete" in line
+    assert "export|merge|delete" in RULES[rule.line - 1]
     assert salon.crm.sent == []
     assert salon.reasons() == [Reason.RULE_DENIES]
 

@@ -70,7 +70,7 @@ def test_a_star_covers_every_action():
         ("p, role:stylist, client, read, , deny, x", "1:1", "got 7"),
         ("p, role:stylst, client, read, , deny", "1:4", "did you mean `role:stylist`?"),
         ("p, stylist, client, read, , deny", "1:4", "`role:stylist` or `staff:stylist`"),
-        ("p, staff:mai, client, read, , deny", "1:4", "not on the roster; did you mean `staff:mei`"),
+        ("p, staff:mai, client, read, , deny", "1:4", "did you mean `staff:mei`"),
         ("p, role:stylist, clients, read, , deny", "1:18", "did you mean `client`?"),
         ("p, role:stylist, client.contct, read, , deny", "1:18", "`client.contact`"),
         ("p, role:stylist, client, raed, , deny", "1:26", "did you mean `read`?"),
@@ -92,7 +92,8 @@ def test_a_wrong_line_is_a_finding_at_its_place(line, place, says):
 
 
 def test_every_finding_is_reported_at_once():
-    found = refused("p, role:x, client, read, , allow\np, role:stylist, client, read, , Allow\n" + GOOD)
+    wrong = "p, role:x, client, read, , allow\np, role:stylist, client, read, , Allow\n"
+    found = refused(wrong + GOOD)
     assert [f.split(":")[1] for f in found] == ["1", "2"]
 
 
@@ -108,7 +109,8 @@ def test_roles_that_inherit_from_each_other_are_refused():
 
 def test_a_chain_deeper_than_casbin_follows_is_refused():
     chain = "".join(f"g, role:r{n}, role:r{n + 1}\n" for n in range(6))
-    assert any("a chain of more than 5 roles starts at `role:r0`" in f for f in refused(GOOD + chain))
+    found = refused(GOOD + chain)
+    assert any("a chain of more than 5 roles starts at `role:r0`" in f for f in found)
     shorter = "".join(f"g, role:r{n}, role:r{n + 1}\n" for n in range(5))
     assert read(GOOD + shorter).graph.closure(["role:r0"]) == {f"role:r{n}" for n in range(6)}
 

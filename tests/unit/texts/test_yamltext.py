@@ -3,6 +3,7 @@
 from typing import Literal
 
 import pytest
+from pydantic import Field
 
 from gateway.domain.finding import Place, PolicyError
 from gateway.texts.yamltext import Strict, parse_yaml, validate
@@ -66,7 +67,7 @@ class Inner(Strict):
 
 class Outer(Strict):
     inner: Inner
-    many: dict[str, Inner] = {}
+    many: dict[str, Inner] = Field(default_factory=dict)
 
 
 def meaning(text):
