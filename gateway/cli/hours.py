@@ -10,7 +10,7 @@ from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle, build
 from gateway.cli.exits import Exit
 from gateway.cli.say import local, parse_moment
-from gateway.domain.access import Window
+from gateway.domain.access import Window, WindowState
 from gateway.domain.finding import did_you_mean
 from gateway.domain.time import Instant
 from gateway.enforcer.calendar import SalonHours
@@ -22,6 +22,14 @@ examples:
   salon-gateway hours                          every salon, now
   salon-gateway hours aoyama --at 2026-12-29T21:30
 """
+
+
+_SAID = {
+    WindowState.OPEN: "open",
+    WindowState.GRACE: "in its grace time",
+    WindowState.CLOSED: "closed",
+    WindowState.UNKNOWN: "without hours, which counts as closed",
+}
 
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -65,10 +73,10 @@ def run(args: argparse.Namespace) -> int:
 
 def _sentence(bundle: Bundle, salon: str, hours: SalonHours, at: Instant, window: Window) -> str:
     zone = hours.timezone
-    lines = [f"{salon} is {window.state} at {local(at, zone)} ({zone})"]
+    lines = [f"{salon} is {_SAID[window.state]} at {local(at, zone)} ({zone})"]
     if window.changes_at:
         after = window_at(hours, window.changes_at).state
-        lines.append(f"  next change: {after} from {local(window.changes_at, zone)}")
+        lines.append(f"  next change: {_SAID[after]} from {local(window.changes_at, zone)}")
     if window.opens_at:
         lines.append(f"  opens again, grace included: {local(window.opens_at, zone)}")
     plan = day_plan(hours, local_date(hours, at))

@@ -6,6 +6,7 @@ would also have fired, so that an owner mends all of them at once.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
 
 from gateway.bundle import Bundle
 from gateway.domain.access import Access, Facts, Window
@@ -146,7 +147,9 @@ def _decided(
     if firing.hours:
         detail = f"`{resource.name}` is closed outside the opening hours of {principal.salon}"
         stops.append(Stop(reason=Reason.OUTSIDE_HOURS, detail=detail, by=firing.hours))
-    hidden = tuple(_hidden(bundle, principal, match, facts))
+    # Where the hours shut the whole card out, what they hide of its fields says nothing more.
+    inside = {**facts, "inside_window": True, "outside_window": False} if firing.hours else facts
+    hidden = tuple(_hidden(bundle, principal, match, inside))
     names = frozenset(field.name for field in hidden)
     try:
         require_answerable(route, query, names)
@@ -169,7 +172,7 @@ def _decided(
             name
             for name in resource.maskable
             if not bundle.index.cell(principal, resource.target(name), WRITE)
-            .firing(principal, facts)
+            .firing(principal, inside)
             .allowed
         ),
         shown=tuple(name for name in resource.maskable if name not in names),
@@ -196,17 +199,21 @@ def _would_change(
     if not stops:
         return
     if _permits(bundle, access, {"approved_device": True}):
-        yield "it would go through from an approved device"
+        yield "the rules would let it through from an approved device"
     if _permits(bundle, access, {"inside_window": True, "outside_window": False}):
         window = bundle.window(access.principal.salon, question.at)
-        when = f", next from {window.opens_at:%Y-%m-%d %H:%M} UTC" if window.opens_at else ""
-        yield f"it would go through inside the opening hours{when}"
+        opens = window.opens_at and window.opens_at.astimezone(ZoneInfo(window.timezone))
+        when = f", next from {opens:%a %Y-%m-%d %H:%M}" if opens else ""
+        yield f"the rules would let it through inside the opening hours{when}"
     for app in bundle.apps:
         if _permits(bundle, access, {f"app:{name}": name == app for name in bundle.apps}):
-            yield f"it would go through in the app `{app}`"
+            yield f"the rules would let it through in the app `{app}`"
     if any(stop.reason in DECIDED for stop in stops):
         able = sorted(_people_who_may(bundle, question, access))
-        yield f"at this moment it goes through for: {', '.join(able) or 'nobody in this salon'}"
+        yield f"now the rules let it through for: {', '.join(able) or 'nobody in this salon'}"
+    others = [str(stop.reason) for stop in stops if stop.reason not in DECIDED]
+    if others and len(others) < len(stops):
+        yield f"besides the rules, this stays in the way: {', '.join(others)}"
 
 
 def _permits(bundle: Bundle, access: Access, facts: Mapping[str, bool]) -> bool:
