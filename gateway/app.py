@@ -143,12 +143,13 @@ class Gateway:
         bundles = LiveBundle(settings, base, clock=clock, meter=meter)
         tokens = token_policy(settings, base)
         tls = _server_tls(settings, base)
+        keep = settings.audit.retention_days
         async with AsyncExitStack() as stack:
             audit = await FileAuditTrail.open(
                 base / settings.audit.directory,
                 clock=clock,
                 max_file_bytes=settings.audit.max_file_bytes,
-                retention_days=settings.audit.retention_days,
+                retention_days=None if keep == "forever" else keep,
             )
             stack.push_async_callback(audit.close)
             epochs = state_store(settings, base)

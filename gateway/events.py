@@ -35,7 +35,7 @@ def emit(event: Event, error: BaseException | None = None, **facts: str | int | 
     """Log one event. Of an error only its type and place: messages may quote a request."""
     line: dict[str, str | int | list[str]] = {"event": str(event), **facts}
     if error is not None:
-        line |= {"error": type(error).__qualname__, "at": _place(error)}
+        line |= {"error": type(error).__qualname__, "place": _place(error)}
     level = logging.INFO if event in GOOD_NEWS else logging.WARNING
     _log.log(level, "%s", json.dumps(line, ensure_ascii=False))
 

@@ -20,6 +20,7 @@ from gateway.texts.yamltext import Document, Strict, parse_yaml, validate
 
 PREFIX = "SALON_GATEWAY_"
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
+_FILES = frozenset({"UPSTREAM__CA_FILE", "TOKENS__SECRET_FILE"})  # settings of that name
 _RESERVED = frozenset({"CONFIG"})  # `SALON_GATEWAY_CONFIG` names the file itself
 
 
@@ -47,6 +48,12 @@ def _state_url(text: str) -> str:
     if not text.startswith(("sqlite:", "redis://", "rediss://")):
         raise ValueError("state is `sqlite:PATH`, `redis://HOST:PORT/DB` or `rediss://...`")
     return text
+
+
+def _days(value: int | str) -> int | str:
+    if isinstance(value, int) and not 1 <= value <= 36_500:
+        raise ValueError("`retention_days` is 1 to 36500, or `forever`")
+    return value
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -98,7 +105,10 @@ class Upstream(Strict):
 class State(Strict):
     """Where device-session epochs are kept."""
 
-    url: Annotated[str, AfterValidator(_state_url)] = "sqlite:state/epochs.sqlite3"
+    # Not in repr: the URL may hold a password.
+    url: Annotated[str, AfterValidator(_state_url)] = Field(
+        default="sqlite:state/epochs.sqlite3", repr=False
+    )
 
 
 class Audit(Strict):
@@ -106,7 +116,7 @@ class Audit(Strict):
 
     directory: str = "audit"
     max_file_bytes: Annotated[int, Field(ge=4096, le=2**31)] = 64 * 2**20
-    retention_days: Annotated[int, Field(ge=1, le=36500)] | None = 400
+    retention_days: Annotated[int | Literal["forever"], AfterValidator(_days)] = 400
 
 
 class ClaimNames(Strict):
@@ -235,7 +245,7 @@ def _overlay(
         if name == variable or name in _RESERVED:
             continue
         value = given
-        if name.endswith("_FILE") and name != "UPSTREAM__CA_FILE":
+        if name.endswith("_FILE") and name not in _FILES:
             name = name.removesuffix("_FILE")
             try:
                 value = read_file(given).strip()

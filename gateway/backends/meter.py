@@ -106,7 +106,7 @@ UNAUTHENTICATED = _metric(
 )
 AFTER_HOURS = _metric(
     Kind.COUNTER,
-    "after_hours_attempts_total",
+    "afterhours_attempts_total",
     "Accesses refused because the salon is closed.",
     "role",
     "resource",
@@ -144,6 +144,11 @@ POLICY_FAILURES = _metric(
     "policy_load_failures_total",
     "Policies that did not load; the one before stayed in force.",
 )
+POLICY_STALE = _metric(
+    Kind.GAUGE,
+    "policy_stale",
+    "1 while the files on disk are not the policy in force, because they do not load.",
+)
 CALENDARS_MISSING = _metric(
     Kind.GAUGE,
     "calendars_missing",
@@ -177,6 +182,7 @@ METRICS: tuple[Metric, ...] = (
     POLICY_LOADED,
     POLICY_AGE,
     POLICY_FAILURES,
+    POLICY_STALE,
     CALENDARS_MISSING,
     *UP.values(),
     SERIES_DROPPED,
@@ -289,10 +295,12 @@ class PrometheusMeter(Collector):
         self._loaded_at = at
         self._numbers[POLICY_INFO].series = {(digest,): 1}
         self._numbers[POLICY_LOADED].series = {(): at.timestamp()}
+        self._numbers[POLICY_STALE].series[()] = 0
 
     def policy_load_failed(self) -> None:
         """A policy did not load; the one before stays in force."""
         self._add(POLICY_FAILURES, ())
+        self._numbers[POLICY_STALE].series[()] = 1
 
     def calendars_missing(self, count: int) -> None:
         """Set how many salons have no calendar."""

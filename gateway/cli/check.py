@@ -12,6 +12,11 @@ from gateway.cli.say import print_findings
 from gateway.tools.proof import Difference, prove
 
 EPILOG = """\
+examples:
+  salon-gateway check
+  salon-gateway --config /etc/salon-gateway/gateway.yaml check
+  salon-gateway --output json check
+
 Every finding is printed as file:line:column, what is wrong, and what to do.
 A policy that loads is then held against stock pycasbin, decision by decision.
 

@@ -6,7 +6,7 @@ import signal
 import socket
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from gateway.app import load_settings
@@ -25,6 +25,10 @@ PEOPLE = (
     Wish(staff=staff_id("yuki"), app="phone", device=DeviceId("phone-yuki")),
 )
 EPILOG = """\
+examples:
+  salon-gateway demo                 the tour, then it keeps serving until Ctrl-C
+  salon-gateway demo --once          the tour alone, for scripts
+
 The sample CRM and the gateway run as processes of their own, on loopback, and end with the demo.
 Everything it writes lies in a temporary folder, which is printed and removed at the end.
 """
@@ -69,8 +73,9 @@ def run(args: argparse.Namespace) -> int:
             _write_tokens(folder)  # the tour logged Mei out; its lines shall be repeatable
             print(f"Mei has a new token. Still serving on {scene.guarded}; Ctrl-C ends it.")
             sys.stdout.flush()
-            while True:
-                signal.pause()
+            with suppress(KeyboardInterrupt):  # the way it ends
+                while True:
+                    signal.pause()
     return Exit.GOOD if good else Exit.BROKEN
 
 

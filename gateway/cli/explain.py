@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from ipaddress import ip_address
 from typing import Any
 
 from gateway.app import base_of, load_settings
@@ -10,8 +11,9 @@ from gateway.backends.bundle_files import read_sources
 from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle, build
 from gateway.cli.exits import Exit
-from gateway.cli.say import local, parse_moment
-from gateway.domain.subject import DeviceId, Role, StaffId, staff_id
+from gateway.cli.say import known_roles, local, parse_moment
+from gateway.domain.finding import did_you_mean
+from gateway.domain.subject import StaffId, device_id, staff_id
 from gateway.tools.explain import Explanation, Question, explain
 
 EPILOG = """\
@@ -68,17 +70,17 @@ def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
     at = SystemClock().now()
     if args.at:
         at = parse_moment(args.at, _timezone(bundle, staff))
-    roles = None
-    if args.role:
-        roles = frozenset(Role(f"role:{role.removeprefix('role:')}") for role in args.role)
+    if args.app is not None and args.app not in bundle.apps:
+        raise ValueError(f"unknown app `{args.app}`; {did_you_mean(args.app, bundle.apps)}")
+    ip_address(args.peer)  # raises ValueError with a readable message
     return Question(
         staff=staff,
         method=args.method.upper(),
         target=args.target,
         at=at,
-        device=DeviceId(args.device) if args.device else None,
+        device=device_id(args.device) if args.device else None,
         app=args.app,
-        roles=roles,
+        roles=known_roles(args.role, bundle.roles),
         peer=args.peer,
     )
 

@@ -11,6 +11,10 @@ from gateway.cli.exits import Exit
 from gateway.cli.starter import FOLDERS, config_template, starter
 
 EPILOG = """\
+examples:
+  salon-gateway init
+  salon-gateway init /etc/salon-gateway
+
 writes gateway.yaml, policies/, adapters/, dashboards/ and a fresh token secret.
 A file that is already there stays as it is and is named.
 

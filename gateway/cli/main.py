@@ -79,4 +79,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.GOOD
     except KeyboardInterrupt:
-        return Exit.GOOD
+        return Exit.INTERRUPTED

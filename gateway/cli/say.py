@@ -3,12 +3,13 @@
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TextIO
 from zoneinfo import ZoneInfo
 
-from gateway.domain.finding import Finding, Severity
+from gateway.domain.finding import Finding, Severity, did_you_mean
+from gateway.domain.subject import Role
 from gateway.domain.time import Instant, instant
 
 _RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
@@ -57,8 +58,23 @@ def parse_moment(text: str, timezone: str) -> Instant:
     """
     if not _WHEN.fullmatch(text):
         raise ValueError(f"`{text}` is not a moment; write 2026-11-24T20:31 (the salon's clock)")
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError(f"`{text}` is not a moment: {error}") from None
     return instant(moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone)))
+
+
+def known_roles(typed: Iterable[str] | None, roles: Collection[Role]) -> frozenset[Role] | None:
+    """The roles of `--role`, with or without their prefix; None if none was given.
+
+    Raises:
+        ValueError: a role that nobody declared.
+    """
+    wanted = frozenset(Role(f"role:{name.removeprefix('role:')}") for name in typed or ())
+    for role in sorted(wanted.difference(roles)):
+        raise ValueError(f"unknown role `{role}`; {did_you_mean(role, roles)}")
+    return wanted or None
 
 
 def local(moment: Instant, timezone: str) -> str:

@@ -11,6 +11,10 @@ from gateway.app import Gateway, base_of, load_settings
 from gateway.cli.exits import Exit
 
 EPILOG = """\
+examples:
+  salon-gateway serve
+  salon-gateway --config /etc/salon-gateway/gateway.yaml serve --port 8443
+
 signals: SIGTERM or SIGINT stop (open requests finish), SIGHUP reads the policy again:
 if it does not load, the last good one stays and the log says why.
 """

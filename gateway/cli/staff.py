@@ -13,10 +13,22 @@ from gateway.domain.subject import ANYONE
 from gateway.domain.time import Instant
 from gateway.identity.roster import Member
 
+EPILOG = """\
+examples:
+  salon-gateway staff list
+  salon-gateway --output json staff list
+"""
+
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the verb."""
-    words = verbs.add_parser("staff", help="the roster", description="Look at the roster.")
+    words = verbs.add_parser(
+        "staff",
+        help="the roster",
+        description="Look at the roster.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     actions = words.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser(
         "list",

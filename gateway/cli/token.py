@@ -12,8 +12,9 @@ from gateway.backends.bundle_files import read_sources
 from gateway.backends.clock import SystemClock
 from gateway.bundle import build
 from gateway.cli.exits import Exit
+from gateway.cli.say import known_roles
 from gateway.domain.finding import did_you_mean
-from gateway.domain.subject import DeviceId, Role, StaffId
+from gateway.domain.subject import DeviceId, Role, StaffId, device_id
 from gateway.domain.time import Instant
 from gateway.identity.claims import ClaimNames, issue
 from gateway.settings import Settings
@@ -72,18 +73,19 @@ def run(args: argparse.Namespace) -> int:
         problem = f"unknown app `{args.app}`; {did_you_mean(args.app, bundle.apps)}"
     elif not 1 <= args.hours <= MAX_HOURS:
         problem = f"`--hours` is 1 to {MAX_HOURS}"
+    elif args.role and settings.tokens.claims.roles is None:
+        problem = "`--role` needs a claim for roles; name it at `tokens.claims.roles`"
     if problem:
         print(f"salon-gateway token: {problem}", file=sys.stderr)
         return Exit.USAGE
-    roles = {Role(f"role:{role.removeprefix('role:')}") for role in args.role or ()}
-    wish = Wish(
-        staff=staff,
-        device=DeviceId(args.device) if args.device else None,
-        app=args.app,
-        roles=frozenset(roles) or None,
-        hours=args.hours,
-    )
     try:
+        wish = Wish(
+            staff=staff,
+            device=device_id(args.device) if args.device else None,
+            app=args.app,
+            roles=known_roles(args.role, bundle.roles),
+            hours=args.hours,
+        )
         token = asyncio.run(issue_token(settings, base, wish, SystemClock().now()))
     except ValueError as error:
         print(f"salon-gateway token: {error}", file=sys.stderr)

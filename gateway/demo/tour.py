@@ -223,7 +223,7 @@ def the_logout(scene: Scene) -> Told:
     return Told(
         title="Mei loses her phone: forced logout, and the next request",
         command=f"{command}\n  {again}",
-        lines=(*done.stdout.strip().splitlines(), *problem(after)),
+        lines=(*spoken(done), *problem(after)),
         missed=check(
             {
                 "the session worked before": before.status == 200,
@@ -237,7 +237,7 @@ def the_logout(scene: Scene) -> Told:
 COUNTERS = (
     "salon_gateway_requests_total",
     "salon_gateway_denied_total",
-    "salon_gateway_after_hours_attempts_total",
+    "salon_gateway_afterhours_attempts_total",
     "salon_gateway_fields_dropped_total",
     "salon_gateway_unauthenticated_total",
 )
@@ -265,7 +265,7 @@ def the_trail(scene: Scene) -> Told:
     return Told(
         title="Every access stands in the audit trail, and the trail verifies",
         command=command,
-        lines=(*done.stdout.strip().splitlines(), *tail.stdout.rstrip().splitlines()),
+        lines=(*spoken(done), *spoken(tail)),
         missed=check(
             {"the trail verifies": done.returncode == 0, "it has lines": bool(tail.stdout)}
         ),
@@ -304,6 +304,11 @@ def play(scene: Scene, to: TextIO, steps: tuple[Step, ...] = STEPS) -> bool:
 def pretty(data: Any) -> Iterator[str]:
     """A card, one member a line."""
     yield from json.dumps(data, ensure_ascii=False, indent=2).splitlines()
+
+
+def spoken(done: "subprocess.CompletedProcess[str]") -> tuple[str, ...]:
+    """What a verb said; also on standard error, which is silent when all is well."""
+    return tuple(f"{done.stdout}{done.stderr}".strip().splitlines())
 
 
 def problem(reply: Reply) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ Whoever starts a process here ends it, by its own process id, whatever happens i
 
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,21 +40,44 @@ def process(arguments: list[str], log: Path) -> Iterator[Process]:
     Raises:
         StartError: it ended, or said something else.
     """
-    with log.open("w", encoding="utf-8") as errors:
-        child = subprocess.Popen(  # noqa: S603  # our own modules, our own arguments
-            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True
-        )
+    child = None
     try:
+        with log.open("w", encoding="utf-8") as errors, _signals_later():
+            child = subprocess.Popen(  # noqa: S603  # our own modules, our own arguments
+                [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=errors, text=True
+            )
         yield Process(child=child, said=_first_line(child, log))
     finally:
-        child.terminate()
-        try:
-            child.wait(START_SECONDS)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
+        if child is not None:
+            _end(child)
+
+
+@contextlib.contextmanager
+def _signals_later() -> Iterator[None]:
+    """Act on Ctrl-C and `kill` at the end: a child that is just born must not be forgotten."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda number, _: came.append(number))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for late in came:
+            signal.raise_signal(late)
+
+
+def _end(child: "subprocess.Popen[str]") -> None:
+    child.terminate()
+    try:
+        child.wait(START_SECONDS)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+    if child.stdout is not None:
+        child.stdout.close()
 
 
 def _first_line(child: "subprocess.Popen[str]", log: Path) -> dict[str, Any]:

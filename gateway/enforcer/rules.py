@@ -277,8 +277,11 @@ def _cells(line: str, start: Place) -> list[_Cell]:
         csv.Error: a quote that is not closed or stands in the middle of a value.
     """
     values = next(csv.reader([line], strict=True, skipinitialspace=True))
+    offsets = list(_offsets(line))
+    if len(offsets) != len(values):  # `ro"le,x"`: text to csv, quotes to others
+        raise csv.Error("a quote stands in the middle of a value")
     cells = []
-    for value, offset in zip(values, _offsets(line), strict=True):
+    for value, offset in zip(values, offsets, strict=True):
         raw = line[offset:]
         lead = len(raw) - len(raw.lstrip(_BLANK))
         column = offset + lead + 1

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.fieldpath import ITEMS, FieldPath
-from gateway.domain.resource import Resource
+from gateway.domain.resource import UNMAPPED, Resource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,8 @@ class FieldNamed:
 
     Attributes:
         members: spelling → the fields it may mean. Field names and member paths are both
-            spellings; the record id's stands for no field, because it always shows.
+            spellings; the record id's stands for no field, because it always shows. A field
+            name that is no member's path stands for `unmapped` as well.
     """
 
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -57,8 +58,15 @@ def field_named(resource: Resource) -> FieldNamed:
     if resource.id is not None:
         members[_spelling(resource.id)] = frozenset()
     for name, declared in resource.fields.items():
-        for spelling in {name, *map(_spelling, declared.paths)}:
+        for spelling in map(_spelling, declared.paths):
             members[spelling] = members.get(spelling, frozenset()) | {name}
+    spelled = {**members}
+    for name in resource.fields:
+        # What goes to the CRM is the text. A name of ours that is no member of its records may
+        # be one that nobody declared, or a container with other fields inside.
+        inside = (f for text, f in spelled.items() if text.startswith(f"{name}."))
+        known = spelled.get(name, frozenset({UNMAPPED}))
+        members[name] = known.union({name}, *inside)
     return FieldNamed(members=members)
 
 

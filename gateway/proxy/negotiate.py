@@ -23,8 +23,10 @@ MAX_MEMBERS = 32  # browsers send under ten; the rest of a longer list is not re
 
 _JSON = ("application/json", "application/problem+json")
 _HTML = ("text/html", "application/xhtml+xml")
-# A list member may hold a quoted string, and that may hold commas and semicolons.
-_MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
+# A list member may hold a quoted string, and that may hold commas and semicolons. One that is
+# never closed reaches to the end: otherwise each of its quotes would be tried as a start, and
+# 16 KB of `"\"\"\"` from a stranger would take seconds.
+_MEMBER = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*+(?:"|\\?\Z))++', re.DOTALL)
 _PARAMETER = re.compile(r';\s*([a-z0-9_-]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^\s;"]*)', re.IGNORECASE)
 _QVALUE = re.compile(r"0(?:\.\d{0,3})?|1(?:\.0{0,3})?", re.ASCII)
 

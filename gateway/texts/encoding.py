@@ -5,6 +5,7 @@ and refused, because a rule read in the wrong encoding is a rule that matches no
 """
 
 import codecs
+import re
 
 from gateway.domain.finding import Finding, Place, PolicyError
 
@@ -19,6 +20,10 @@ _CANDIDATES = (
     ("cp949", "CP949 (Korean Excel)", (_HANGUL,)),
     ("cp1251", "CP1251 (Cyrillic Excel)", (_CYRILLIC,)),
 )
+# Ends of lines to one program and plain characters to the next: behind them a rule could hide
+# in a comment, from its reader or from us. A CR alone ends lines only in files without LF.
+_BREAKS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
+_LONE_CR = re.compile("\r(?!\n)")
 _REMEDY = "save it as `CSV UTF-8` or, in an editor, as UTF-8"
 
 
@@ -33,7 +38,7 @@ def decode(data: bytes, file: str) -> str:
         The text, without a byte-order mark, with newlines as in the file.
 
     Raises:
-        PolicyError: one finding: too large, not UTF-8, or holding NUL bytes.
+        PolicyError: one finding: too large, not UTF-8, holding NUL bytes or odd line breaks.
     """
     if len(data) > MAX_FILE_BYTES:
         raise _refuse(file, 1, f"the file is larger than {MAX_FILE_BYTES} bytes")
@@ -49,6 +54,11 @@ def decode(data: bytes, file: str) -> str:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise _refuse(file, line, f"the file holds NUL characters; {_REMEDY}")
+    found = _BREAKS.search(text) or ("\n" in text and _LONE_CR.search(text))
+    if found:
+        line = text.count("\n", 0, found.start()) + 1
+        shown = f"U+{ord(found[0]):04X}"
+        raise _refuse(file, line, f"`{shown}` is a line break to some programs only; delete it")
     return text
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.bundle import Bundle
 from gateway.domain.access import Access, Facts, Window
-from gateway.domain.decision import Permit, RuleRef
+from gateway.domain.decision import Denial, Permit, RuleRef
 from gateway.domain.errors import GatewayError
 from gateway.domain.http import Inbound
 from gateway.domain.reason import Reason
@@ -26,7 +26,14 @@ from gateway.mapping.query import require_answerable
 from gateway.mapping.routes import RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
 
-DECIDED = frozenset({Reason.RULE_DENIES, Reason.NO_RULE_ALLOWS, Reason.OUTSIDE_HOURS})
+DECIDED = frozenset(
+    {
+        Reason.RULE_DENIES,
+        Reason.NO_RULE_ALLOWS,
+        Reason.OUTSIDE_HOURS,
+        Reason.DEVICE_NOT_APPROVED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,6 +113,8 @@ def explain(bundle: Bundle, question: Question) -> Explanation:
         match = find(bundle.adapter.routes, question.method, target)
     except GatewayError as error:
         return replace(explanation, stops=(_stop(error),))
+    if match is not None and match.route.kind is RouteKind.PUBLIC:
+        return replace(explanation, route=match.route.template)  # nobody asks who it is
     try:
         principal = resolve(_claims(question), bundle.people)
     except GatewayError as error:
@@ -137,6 +146,11 @@ def _decided(
     route, resource = match.route, match.route.resource
     window = bundle.window(principal.salon, question.at)
     facts = bundle.facts(principal, window, question.at, question.peer)
+    access = Access(principal=principal, resource=resource, action=route.action, facts=facts)
+    decision = decide(bundle.index, access)
+    if isinstance(decision, Denial) and decision.reason is Reason.DEVICE_NOT_APPROVED:
+        detail = "from an approved device it would go through; what follows is why not from this"
+        stops.append(Stop(reason=decision.reason, detail=detail, by=decision.by))
     firing = bundle.index.cell(principal, resource.name, route.action).firing(principal, facts)
     if firing.denies:
         detail = "a deny rule fires; deny beats every allow"
@@ -155,8 +169,6 @@ def _decided(
         require_answerable(route, query, names)
     except GatewayError as error:
         stops.append(_stop(error))
-    access = Access(principal=principal, resource=resource, action=route.action, facts=facts)
-    decision = decide(bundle.index, access)
     return replace(
         explanation,
         route=route.template,

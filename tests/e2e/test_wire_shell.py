@@ -794,7 +794,7 @@ async def test_a_stream_whose_client_left_is_closed_even_when_it_is_silent(caplo
 
 async def test_a_pipeline_that_raises_is_a_500_without_details(caplog):
     async def handle(_inbound, _body):
-        raise LookupError("phone 090-1234-5678")
+        raise LookupError("phone +1-202-555-0107")
 
     async with serving(handle) as guard:
         raw = await talk(guard, GET + b"\r\n", GET + b"\r\n")

@@ -28,7 +28,12 @@ class RefusedError(Exception):
 
 class _TextKeeping(json.JSONDecoder):
     def __init__(self):
-        super().__init__(parse_float=_number, parse_int=_number, parse_constant=_constant)
+        super().__init__(
+            parse_float=_number,
+            parse_int=_number,
+            parse_constant=_constant,
+            object_pairs_hook=_members,
+        )
         self.parse_string = _string
         self.scan_once = json.scanner.py_make_scanner(self)
 
@@ -37,6 +42,12 @@ def _number(text):
     if not text.isascii():
         raise RefusedError("digits of another script")
     return Text(text)
+
+
+def _members(pairs):
+    for name, _ in pairs:
+        name.encode("utf-8")  # half a surrogate pair raises
+    return dict(pairs)
 
 
 def _constant(text):
@@ -53,20 +64,9 @@ def parse(body: bytes):
     """Objects as dicts (the last of equal members wins), arrays as lists, scalars as `Text`."""
     try:
         value = _TextKeeping().decode(body.decode("utf-8"))
-        _refuse_odd_names(value)
     except (ValueError, RecursionError, StopIteration) as error:
         raise RefusedError from error
     return value
-
-
-def _refuse_odd_names(value):
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            name.encode("utf-8")
-            _refuse_odd_names(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_odd_names(inner)
 
 
 @dataclass
@@ -127,10 +127,7 @@ class Slow:
 
     def hidden_below(self, at):
         return any(
-            name in self.hidden
-            and len(steps) > len(at)
-            and steps[: len(at)] == at
-            and not self.is_id(steps)
+            name in self.hidden and len(steps) > len(at) and steps[: len(at)] == at
             for name, steps, _ in self.paths()
         )
 

@@ -14,7 +14,7 @@ def test_an_event_is_one_json_line_with_the_error_s_type_and_place_only(caplog):
         emit(Event.PIPELINE_FAILED, error, part="state")
     (record,) = caplog.records
     line = json.loads(record.getMessage())
-    assert line.pop("at").startswith("test_events.py:")
+    assert line.pop("place").startswith("test_events.py:")
     assert line == {"event": "pipeline_failed", "error": "KeyError", "part": "state"}
     assert record.exc_info is None
     assert "\n" not in record.getMessage()
@@ -22,4 +22,4 @@ def test_an_event_is_one_json_line_with_the_error_s_type_and_place_only(caplog):
 
 def test_an_error_that_was_never_raised_has_no_place(caplog):
     emit(Event.WIRE_FAILED, ValueError("x"))
-    assert json.loads(caplog.records[0].getMessage())["at"] == ""
+    assert json.loads(caplog.records[0].getMessage())["place"] == ""

@@ -38,9 +38,12 @@ def test_the_environment_goes_over_the_file_at_any_depth():
 
 def test_a_secret_may_come_from_a_file_that_the_environment_names():
     text = LEAST.replace("{secret_file: s}", "{}")
-    settings = read(text, {"SALON_GATEWAY_TOKENS__SECRET_FILE": "/run/s"}, {"/run/s": "abc\n"})
-    assert settings.tokens.secret == "abc"
-    assert "abc" not in repr(settings)
+    settings = read(text, {"SALON_GATEWAY_TOKENS__SECRET_FILE": "/run/s"})
+    assert settings.tokens.secret_file == "/run/s"
+    url = "redis://:abc@r.example"
+    settings = read(environment={"SALON_GATEWAY_STATE__URL_FILE": "/run/u"}, files={"/run/u": url})
+    assert settings.state.url == url
+    assert "abc" not in repr(settings.state)
 
 
 def test_a_variable_in_the_file_is_replaced_from_the_environment():
@@ -57,6 +60,7 @@ def test_a_variable_in_the_file_is_replaced_from_the_environment():
         (LEAST + "listen: {certificate: c.pem}\n", "`certificate` and `key` go together"),
         (LEAST + "state: {url: 'mysql://x'}\n", "state is `sqlite:PATH`"),
         (LEAST + "networks: {salon: [300.1.1.1]}\n", "does not appear to be an IPv4 or IPv6"),
+        (LEAST + "audit: {retention_days: 0}\n", "1 to 36500, or `forever`"),
         (LEAST + "apps: [Phone]\n", "`Phone` is not a name"),
         (LEAST.replace("http://crm.example", "crm.example"), "is not `http://host`"),
         (
@@ -80,5 +84,5 @@ def test_a_secret_and_a_secret_file_are_one_too_many():
 
 
 def test_an_unreadable_secret_file_of_the_environment_is_a_finding():
-    found = refused(LEAST, {"SALON_GATEWAY_TOKENS__SECRET_FILE": "/nowhere"})
+    found = refused(LEAST, {"SALON_GATEWAY_STATE__URL_FILE": "/nowhere"})
     assert any("cannot read the file" in finding for finding in found)

@@ -364,6 +364,7 @@ def test_these_say_that_they_are_json(headers):
         [("Content-Type", "application/json, text/html")],
         [("Content-Type", "application/json; charset=utf-16")],
         [("Content-Type", "application/json; charset=shift_jis; charset=utf-8")],
+        [("Content-Type", "application/json; charset=utf-8; charset=utf-8")],
         [("Content-Type", "application/json; charset")],
         [("Content-Type", 'application/json; charset="utf-8')],
         [("Content-Type", "application/json"), ("content-type", "application/json")],

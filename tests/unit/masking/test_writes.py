@@ -103,6 +103,15 @@ def test_writing_inside_a_whole_subtree_writes_the_subtree_too():
     assert sent('{"prefs":null}', resource) == {"prefs", "phone"}
 
 
+def test_what_a_whole_subtree_covers_is_not_unmapped_at_any_depth():
+    resource = a_resource(prefs="prefs.**", phone="contact: prefs.call.phone")
+    assert sent('{"prefs":{"call":{"hours":9}}}', resource) == {"prefs"}
+
+
+def test_the_id_is_ignored_also_where_a_field_shares_its_path():
+    assert sent('{"id":7}', a_resource(number="id")) == set()
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -160,6 +169,12 @@ def test_anything_but_one_strict_object_is_refused(body):
 )
 def test_a_mask_is_not_written_over_a_field_of_a_class(mask, body):
     assert reason_of(sent, body.format(mask)) is Reason.BODY_INVALID
+
+
+def test_a_mask_beside_declared_members_of_a_whole_subtree_is_found():
+    resource = a_resource(prefs="personal: prefs.**", channel="prefs.call.channel")
+    for text in ('{"prefs":{"x":"***"}}', '{"prefs":{"call":{"x":["***"],"channel":"line"}}}'):
+        assert reason_of(sent, text, resource) is Reason.BODY_INVALID
 
 
 @pytest.mark.parametrize(
