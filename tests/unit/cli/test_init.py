@@ -87,8 +87,6 @@ def test_the_commented_out_lines_of_gateway_yaml_are_good_ones_too(tmp_path):
         stripped = row.lstrip()
         indent = row[: len(row) - len(stripped)]
         lines.append(indent + stripped.removeprefix("# ") if stripped.startswith("# ") else row)
-    settings = parse_settings(
-        "\n".join(lines), "gateway.yaml", {"CRM_API_KEY": "k"}, lambda _: ""
-    )
+    settings = parse_settings("\n".join(lines), "gateway.yaml", {"CRM_API_KEY": "k"}, lambda _: "")
     assert settings.tokens.cookie
     assert settings.networks

@@ -54,6 +54,8 @@ def test_the_examples_of_every_verb_are_good_command_lines():
     for _, words, above in LEAVES:
         for text in (words.format_help(), above.format_help(), parser().format_help()):
             for example in re.findall(r"^  salon-gateway (.+)$", text, re.MULTILINE):
+                if "..." in example:
+                    continue  # something stands for something else
                 typed = re.split(r" {2,}| \(| \|", example)[0].split()
                 seen.add(" ".join(typed))
                 parser().parse_args(typed)
