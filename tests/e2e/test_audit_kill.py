@@ -5,6 +5,7 @@ returned. It is killed, the next one goes on in the same directory, again and ag
 SALON_FUZZ multiplies the rounds.
 """
 
+import json
 import os
 import random
 import re
@@ -147,7 +148,9 @@ def test_a_process_that_dies_in_the_middle_of_a_line_leaves_a_torn_line_that_is_
     assert heir.stdout.readline()
     heir.kill()
     _, err = heir.communicate()
-    assert b"repaired: " + path.name.encode() + b": the last line broke off" in err
+    event = json.loads(err.splitlines()[0])
+    assert (event["event"], event["file"]) == ("audit_repaired", path.name)
+    assert event["what"].startswith("the last line broke off")
     assert err.split()[-1] == b"1"  # and it knows of this one repair
     assert path.with_name(path.name + ".torn").read_bytes().startswith(b'{"kind":"entry"')
     assert verify_directory(tmp_path, "0", {}).broken is None

@@ -185,15 +185,13 @@ def traffic(scene):
 
 def a_policy_that_does_not_load(scene, pid):
     staff = scene.folder / "policies" / "staff.yaml"
-    good = staff.read_bytes()
-    staff.write_bytes(good + b"\n: : :\n")
+    staff.write_bytes(staff.read_bytes() + b"\n: : :\n")
     os.kill(pid, signal.SIGHUP)
     until(
         "the gateway has noticed",
         lambda: "salon_gateway_policy_load_failures_total 1.0" in metrics(scene),
     )
-    staff.write_bytes(good)
-    os.kill(pid, signal.SIGHUP)
+    # It stays so: the policy in force is stale from now on.
 
 
 def metrics(scene):
