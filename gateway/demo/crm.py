@@ -130,6 +130,13 @@ async def _body(request: web.Request) -> Record:
     return body
 
 
+async def _created(request: web.Request, kind: str) -> web.Response:
+    """A new record; the CRM chooses its id."""
+    record = await _body(request)
+    record.pop("id", None)
+    return _answer(Table(request, kind).put(record), status=201)
+
+
 @routes.get("/api/clients")
 async def list_clients(request: web.Request) -> web.Response:
     """The client list, searched and sorted."""
@@ -161,9 +168,7 @@ async def export_clients(request: web.Request) -> web.Response:
 @routes.post("/api/clients")
 async def create_client(request: web.Request) -> web.Response:
     """A new card."""
-    record = await _body(request)
-    record.pop("id", None)
-    return _answer(Table(request, "clients").put(record), status=201)
+    return await _created(request, "clients")
 
 
 @routes.get("/api/clients/{id}")
@@ -239,9 +244,7 @@ async def read_message(request: web.Request) -> web.Response:
 @routes.post("/api/messages")
 async def send_message(request: web.Request) -> web.Response:
     """A new message to a client."""
-    record = await _body(request)
-    record.pop("id", None)
-    return _answer(Table(request, "messages").put(record), status=201)
+    return await _created(request, "messages")
 
 
 @routes.get("/api/bookings")
@@ -264,9 +267,7 @@ async def read_booking(request: web.Request) -> web.Response:
 @routes.post("/api/bookings")
 async def create_booking(request: web.Request) -> web.Response:
     """A new booking."""
-    record = await _body(request)
-    record.pop("id", None)
-    return _answer(Table(request, "bookings").put(record), status=201)
+    return await _created(request, "bookings")
 
 
 @routes.patch("/api/bookings/{id}")

@@ -1,11 +1,9 @@
 import os
 import threading
-from datetime import UTC, date, datetime
+from datetime import date
 
 import pytest
 
-from gateway.audit.chain import entry_body
-from gateway.audit.entry import Entry, Phase
 from gateway.audit.verify import Fault
 from gateway.backends import audit_directory
 from gateway.backends.audit_directory import (
@@ -21,43 +19,20 @@ from gateway.backends.audit_directory import (
     whole_size,
 )
 from gateway.backends.audit_writer import TrailWriter
-from gateway.domain.time import Instant
-
-AT = Instant(datetime(2026, 11, 21, 12, tzinfo=UTC))
-
-
-class StillClock:
-    def now(self):
-        return AT
-
-    def monotonic(self):
-        return 0.0
+from tests.oracles.audit_samples import SetClock, a_body
 
 
 def a_writer(directory, worker="0", size=2**20):
     writer = TrailWriter(
         directory,
         worker=worker,
-        clock=StillClock(),
+        clock=SetClock(),
         max_file_bytes=size,
         retention_days=None,
         sync=os.fsync,
     )
     writer.open()
     return writer
-
-
-def a_body(name):
-    return entry_body(
-        Entry(
-            request_id=str(name),
-            at=AT,
-            phase=Phase.ANSWER,
-            method="GET",
-            peer="192.0.2.1",
-            policy="p",
-        )
-    )
 
 
 def names(lines):

@@ -3,40 +3,15 @@
 import json
 import os
 import re
-from datetime import UTC, datetime
 
 import pytest
 
-from gateway.audit.chain import GENESIS, chain, entry_body
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.chain import GENESIS, chain
 from gateway.audit.verify import Fault
 from gateway.backends.audit_directory import list_trail, seal_path, verify_directory
 from gateway.backends.audit_recovery import End, find_end
 from gateway.backends.audit_writer import TrailWriter
-from gateway.domain.time import Instant
-
-AT = Instant(datetime(2026, 11, 21, 12, tzinfo=UTC))
-
-
-class StillClock:
-    def now(self):
-        return AT
-
-    def monotonic(self):
-        return 0.0
-
-
-def a_body(name):
-    return entry_body(
-        Entry(
-            request_id=str(name),
-            at=AT,
-            phase=Phase.ANSWER,
-            method="GET",
-            peer="192.0.2.1",
-            policy="p",
-        )
-    )
+from tests.oracles.audit_samples import SetClock, a_body
 
 
 def write(directory, *names, size=2**20, seal=True):
@@ -44,7 +19,7 @@ def write(directory, *names, size=2**20, seal=True):
     writer = TrailWriter(
         directory,
         worker="0",
-        clock=StillClock(),
+        clock=SetClock(),
         max_file_bytes=size,
         retention_days=None,
         sync=os.fsync,

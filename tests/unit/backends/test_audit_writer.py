@@ -10,38 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from gateway.audit.chain import entry_body
-from gateway.audit.entry import Entry, Phase
 from gateway.backends.audit_directory import list_trail, read_seal, seal_path, verify_directory
 from gateway.backends.audit_writer import TrailWriter
 from gateway.domain.errors import AuditUnavailableError
 from gateway.domain.time import Instant
-
-NOON = Instant(datetime(2026, 11, 21, 12, tzinfo=UTC))
-
-
-class SetClock:
-    def __init__(self):
-        self.at = NOON
-
-    def now(self):
-        return self.at
-
-    def monotonic(self):
-        return 0.0
-
-
-def a_body(name):
-    return entry_body(
-        Entry(
-            request_id=str(name),
-            at=NOON,
-            phase=Phase.ANSWER,
-            method="GET",
-            peer="192.0.2.1",
-            policy="p",
-        )
-    )
+from tests.oracles.audit_samples import NOON, SetClock, a_body
 
 
 def a_writer(directory, *, clock=None, size=2**20, retention=None, sync=os.fsync):
@@ -303,14 +276,14 @@ from gateway.backends.audit_file import FileAuditTrail
 from gateway.backends.audit_directory import list_trail
 from gateway.domain.errors import AuditUnavailableError
 
-AT = datetime(2026, 11, 21, 12, tzinfo=UTC)
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 class Clock:
-    def now(self): return AT
+    def now(self): return NOON
     def monotonic(self): return 0.0
 
 def an_entry(number):
-    return Entry(request_id=f"r{number}", at=AT, phase=Phase.ANSWER, method="GET",
+    return Entry(request_id=f"r{number}", at=NOON, phase=Phase.ANSWER, method="GET",
                  peer="192.0.2.1", policy="p")
 
 async def main():
