@@ -148,7 +148,7 @@ class Pipeline:
             match = _require_mapped(match)
             if match.route.kind is RouteKind.PASS:
                 return await self._pass(
-                    Passage(reason=Reason.PASSED), guarded, target, body, entry, started
+                    Passage(reason=Reason.PASSED), guarded, target, body, entry, started, principal
                 )
             window = bundle.window(person.salon, now)
             entry = _with_route(entry, match, window)
@@ -374,6 +374,7 @@ class Pipeline:
         body: BodySource,
         entry: Entry,
         started: float,
+        principal: Principal | None = None,
     ) -> Answer:
         """A `pass` or `public` route: no rules, no cut, no entry; counted."""
         answer = await self.upstream.send(
@@ -385,6 +386,8 @@ class Pipeline:
         )
         try:
             shown = await self._streamed(answer, guarded)
+            if principal is not None:
+                require_current(principal, await self._floor(principal))
         except BaseException:
             await answer.close()
             raise

@@ -41,8 +41,10 @@ def known_facts(
         facts[role] = (
             True if role in principal.acting else None if role in principal.held else False
         )
+    # An app that nobody declared may be any of them under another name: `app:phone` decides.
+    app = principal.app if principal.app in apps else None
     for name in apps:
-        facts[f"app:{name}"] = None if principal.app is None else principal.app == name
+        facts[f"app:{name}"] = None if app is None else app == name
     for name, ranges in networks.items():
         facts[f"network:{name}"] = any(address in network for network in ranges)
     return facts

@@ -122,6 +122,8 @@ class _Reader:
     links: dict[tuple[str, Role], Place] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
     seen: dict[object, Place] = field(default_factory=dict)
+    opened: bool = False  # an allow was read
+    warned: bool = False
     targets: frozenset[str] = frozenset()
     conditions: frozenset[str] = frozenset()
 
@@ -189,6 +191,10 @@ class _Reader:
             condition=condition,
             effect=Effect(effect.text),
         )
+        if rule.effect is Effect.ALLOW:
+            self.opened = True
+        else:
+            self._warn_below_allow(cells[0].place)
         first = self.seen.setdefault(rule.row, cells[0].place)
         if first is not cells[0].place:
             self._warn(cells[0].place, f"the same rule stands in line {first.line}; delete one")
@@ -211,6 +217,7 @@ class _Reader:
                 self._refuse(cell.place, f"`{ANYONE}` may not stand in a `g` row")
         if len(self.findings) > before:
             return
+        self._warn_below_allow(cells[0].place)
         link = (child.text, Role(parent.text))
         if link in self.links:
             first = self.links[link]
@@ -255,6 +262,13 @@ class _Reader:
             place = cell.place
             self._refuse(Place(place.file, place.line, place.column + error.offset), str(error))
             return Condition()
+
+    def _warn_below_allow(self, place: Place) -> None:
+        """Said once: above every allow, a half-written file can only be stricter."""
+        if self.opened and not self.warned:
+            self.warned = True
+            self._warn(place, "a `deny` or `g` row below an `allow` is lost first when the file "
+                       "is cut off; move such rows up")  # fmt: skip
 
     def _refuse(self, place: Place, message: str) -> None:
         self.findings.append(Finding(place, message))

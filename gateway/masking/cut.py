@@ -22,12 +22,13 @@ from gateway.domain.http import Headers, MaskedBody
 from gateway.domain.reason import Reason
 from gateway.masking.mediatype import json_media_type
 from gateway.masking.plan import Plan
-from gateway.masking.walk import NoRecordsError, Walk
+from gateway.masking.walk import NoRecordsError, TooManyShapesError, Walk
 
 # Bytes. Beyond it we refuse, never pass uncut; the caller stops reading there. 8 MiB are
 # some 10,000 records; cutting them is what one request may cost the others: about 50 ms,
 # three times that where text with braces in it calls for the careful pass.
 MAX_CUT_BODY = 8 * 2**20
+_UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, TooManyShapesError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +66,7 @@ def cut(body: bytes, plan: Plan) -> Cut:
         if plan.record.wary and not walk.leaves_hold(made):
             walk = Walk(plan, careful=True)
             made = walk.answer(body)
-    except (msgspec.MsgspecError, NoRecordsError, UnicodeError, RecursionError):
+    except (*_UNREADABLE, NoRecordsError):
         # `from None`: these errors may carry the body, and errors end up in logs.
         raise UpstreamError(
             Reason.ANSWER_NOT_CUT,
@@ -84,7 +85,7 @@ def cut_error(body: bytes, plan: Plan) -> Cut:
     try:
         body.decode("utf-8")
         made = walk.error(body)
-    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+    except _UNREADABLE:
         return _result(b"", Walk(plan, careful=True))
     return _result(made, walk)
 

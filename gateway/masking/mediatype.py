@@ -12,8 +12,8 @@ _PARAMETER = re.compile(
 # The whole of them first, without a step back: looking for single ones in what is none takes
 # a second for 16 KB of blanks.
 _PARAMETERS = re.compile(
-    r'(?:[ \t]*+;[ \t]*+(?:[a-z0-9!#$%&\'*+.^_`|~-]++=(?:[a-z0-9!#$%&\'*+.^_`|~-]++|"[^"\\]*+"))?+)*+'
-    r"[ \t]*+"
+    r"(?:[ \t]*+;[ \t]*+"
+    r'(?:[a-z0-9!#$%&\'*+.^_`|~-]++=(?:[a-z0-9!#$%&\'*+.^_`|~-]++|"[^"\\]*+"))?+)*+[ \t]*+'
 )
 
 

@@ -9,7 +9,8 @@ True here:
   out from the result: a text with no more braces than the pass itself wrote holds no more
   objects. If it cannot tell, a **careful** pass looks at every leaf.
 
-Raises msgspec's errors, and `NoRecordsError` for an envelope without its records.
+Raises msgspec's errors, `NoRecordsError` for an envelope without its records, and
+`TooManyShapesError`.
 """
 
 import re
@@ -23,6 +24,9 @@ from msgspec import Raw
 from gateway.domain.fieldpath import ITEMS
 from gateway.masking.plan import UNMAPPED_DROP, Drop, Node, Plan
 
+# Of the objects at one place of one answer. Real ones have a few; a program each for a million
+# objects that share no shape stops the worker for seconds and takes 400 MB.
+MAX_SHAPES = 4096
 BATCH = 64  # records cut in one go: a pause of well under a millisecond
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
@@ -40,6 +44,10 @@ _ARRAY_IN_ARRAY = re.compile(rb"\[(?<=[\[,\s]\[)")
 
 class NoRecordsError(Exception):
     """The envelope lacks the member that holds the records."""
+
+
+class TooManyShapesError(Exception):
+    """Hardly two of the objects at one place have the same members."""
 
 
 @dataclass(slots=True)
@@ -124,6 +132,8 @@ class Walk:
             shape = tuple(members)
             program = programs.get(shape)
             if program is None:
+                if len(programs) >= MAX_SHAPES:
+                    raise TooManyShapesError
                 program = programs[shape] = self._program(node, shape)
             program.uses += 1
             for name in program.delete:

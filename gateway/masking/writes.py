@@ -28,6 +28,8 @@ JSON_PATCH = "application/json-patch+json"  # RFC 6902
 # What screens and other gateways write over a hidden value, and what they leave between.
 _MASK_CHARACTERS = frozenset("*＊∗✱•●∙·⬤█■▪×✕xXｘＸ")
 _BETWEEN = frozenset("-‐–.@+()/_ \t\u3000")
+# Laravel and others read them in a JSON body too: a POST would then do what a DELETE does.
+_METHOD_OVERRIDES = frozenset({"_method", "http_method", "x-http-method-override"})
 _MIN_MASK = 3  # characters; `x` alone is a size, `**` a footnote
 
 
@@ -60,8 +62,8 @@ def fields_sent(body: bytes, resource: Resource) -> frozenset[str]:
         Field names of the resource, and `unmapped` for everything else.
 
     Raises:
-        RequestError: BODY_INVALID: not one strict JSON object, or it carries a mask marker
-            where a field of some class stands.
+        RequestError: BODY_INVALID: not one strict JSON object, or it names another method,
+            or carries a mask marker where a field of some class stands.
     """
     try:
         value = parse_strict_json(body, MAX_WRITE_DEPTH, len(body))
@@ -69,6 +71,8 @@ def fields_sent(body: bytes, resource: Resource) -> frozenset[str]:
         raise RequestError(Reason.BODY_INVALID, f"The body cannot be read: {error}.") from None
     if not isinstance(value, dict):
         raise RequestError(Reason.BODY_INVALID, "The body must be one JSON object.")
+    if not _METHOD_OVERRIDES.isdisjoint(name.lower() for name in value):
+        raise RequestError(Reason.BODY_INVALID, "The body cannot name another method.")
     return frozenset(_members(tree_of(resource), value, covered=False, classed=False))
 
 
