@@ -35,7 +35,7 @@ from gateway.domain.http import (
     Outcome,
 )
 from gateway.domain.reason import STATUS, Reason
-from gateway.domain.subject import Principal
+from gateway.domain.subject import Principal, StaffId
 from gateway.domain.time import Instant
 from gateway.enforcer.decide import decide
 from gateway.events import Event, emit
@@ -99,12 +99,26 @@ class Doorway:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A request body that may go on: exactly the bytes that were judged, under one type.
+
+    Attributes:
+        body: None = the request has none.
+        content_type: what to say of it; None = nothing to say.
+    """
+
+    body: bytes | None = None
+    content_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The stages, with the world they need passed in.
 
     Attributes:
-        quota: how many refusals of strangers may still be entered; the only thing here that
-            one request leaves behind for the next.
+        quotas: how many 401s may still be entered, for strangers and for each person on the
+            roster (a lost phone that keeps asking); the only thing here that one request
+            leaves behind for the next.
     """
 
     bundles: BundleSource
@@ -115,7 +129,7 @@ class Pipeline:
     audit: AuditTrail
     meter: Meter
     new_request_id: Callable[[], str]
-    quota: RefusalQuota = field(default_factory=RefusalQuota)
+    quotas: dict[StaffId | None, RefusalQuota] = field(default_factory=dict)
 
     async def run(self, inbound: Inbound, body: BodySource) -> Outcome:
         """Answer one request. Never raises, except when it is cancelled."""
@@ -210,23 +224,20 @@ class Pipeline:
 
     async def _judged_body(
         self, guarded: Guarded, body: BodySource, match: RouteMatch, permit: Permit
-    ) -> bytes | None:
-        """Read what the client sends and refuse what they may not write.
-
-        Returns:
-            Exactly the bytes that were judged, which are the bytes that are forwarded.
-        """
+    ) -> Judged:
+        """Read what the client sends and refuse what they may not write."""
         if not _has_body(guarded):
-            return None
+            return Judged()
         if guarded.method not in {"POST", "PUT", "PATCH"}:
             raise RequestError(Reason.BODY_INVALID, f"A {guarded.method} carries no body here.")
         data = await body.read(self.doorway.max_request_body)
-        if data:
-            require_json_body(guarded.headers)
-            resource = match.route.resource
-            sent = fields_sent(data, resource)
-            require_writable(sent, permit, method=guarded.method, resource=resource)
-        return data
+        if not data:
+            return Judged(body=data)
+        content_type = require_json_body(guarded.headers)
+        resource = match.route.resource
+        sent = fields_sent(data, resource, record=match.record)
+        require_writable(sent, permit, method=guarded.method, resource=resource)
+        return Judged(body=data, content_type=content_type)
 
     # -- there and back -------------------------------------------------------------------
 
@@ -238,7 +249,7 @@ class Pipeline:
         match: RouteMatch,
         permit: Permit,
         principal: Principal,
-        sent: bytes | None,
+        sent: Judged,
         entry: Entry,
     ) -> tuple[Entry, Answer]:
         """Forward, cut, make sure that the person is still logged in, and enter it all.
@@ -247,12 +258,13 @@ class Pipeline:
         """
         plan = bundle.plan(match.route, permit.hidden)
         write = guarded.method not in SAFE_METHODS
+        headers = self._outgoing(guarded, entry.request_id, cut=not plan.nothing_to_do)
+        if sent.content_type is not None:
+            headers = _with_content_type(headers, sent.content_type)
         if write:
             await self.audit.append(replace(entry, phase=Phase.INTENT))
         began = self.clock.monotonic()
-        forwarded = await self._send(
-            permit, guarded, target, sent, entry, streamed=plan.nothing_to_do, write=write
-        )
+        forwarded = await self._send(permit, guarded, target, headers, sent.body, write=write)
         try:
             answer, made = await self._shown(forwarded, guarded, match, plan)
             self.meter.forwarded(self.clock.monotonic() - began)
@@ -275,17 +287,15 @@ class Pipeline:
         clearance: Clearance,
         guarded: Guarded,
         target: CanonicalTarget,
-        sent: bytes | None,
-        entry: Entry,
+        headers: Headers,
+        body: bytes | None,
         *,
-        streamed: bool,
         write: bool,
     ) -> UpstreamAnswer:
         """Forward what was decided, and nothing else."""
-        headers = self._outgoing(guarded, entry.request_id, cut=not streamed)
         try:
             return await self.upstream.send(
-                clearance, method=guarded.method, target=target, headers=headers, body=sent
+                clearance, method=guarded.method, target=target, headers=headers, body=body
             )
         except UpstreamError as error:
             # Only a connection that was never made proves that nothing was applied.
@@ -429,37 +439,40 @@ class Pipeline:
         )
 
     async def _enter_refusal(self, entry: Entry) -> None:
-        """One entry each for known people; strangers share an allowance."""
-        if entry.staff is not None:
+        """One entry each; but strangers, and whoever is logged out, have an allowance."""
+        if entry.staff is not None and entry.reason is not Reason.UNAUTHENTICATED:
             await self.audit.append(entry)
             return
-        suppressed = self.quota.admit(self.clock.monotonic())
+        quota = self.quotas.setdefault(entry.staff, RefusalQuota())
+        suppressed = quota.admit(self.clock.monotonic())
         if suppressed is None:
             return
         try:
             await self.audit.append(replace(entry, suppressed=suppressed))
         except GatewayError:
-            self.quota.give_back(suppressed)
+            quota.give_back(suppressed)
             raise
 
     async def settle(self) -> None:
-        """Enter how many refusals of strangers no line stands for yet. Call it at the end.
+        """Enter how many 401s no line stands for yet, by whose they were. Call it at the end.
 
         Raises:
             AuditUnavailableError: it cannot be entered; the metrics have counted them all.
         """
-        suppressed = self.quota.flush(self.clock.monotonic())
-        if suppressed:
-            tally = Entry(
-                request_id=self.new_request_id(),
-                at=self.clock.now(),
-                phase=Phase.TALLY,
-                method="-",
-                peer="-",
-                policy=self.bundles.current().digest,
-                suppressed=suppressed,
-            )
-            await self.audit.append(tally)
+        for staff, quota in self.quotas.items():
+            suppressed = quota.flush(self.clock.monotonic())
+            if suppressed:
+                tally = Entry(
+                    request_id=self.new_request_id(),
+                    at=self.clock.now(),
+                    phase=Phase.TALLY,
+                    method="-",
+                    peer="-",
+                    policy=self.bundles.current().digest,
+                    staff=staff,
+                    suppressed=suppressed,
+                )
+                await self.audit.append(tally)
 
     def _count(self, entry: Entry, started: float) -> None:
         reason, status = entry.reason, entry.status
@@ -506,6 +519,12 @@ def _with_route(entry: Entry, match: RouteMatch, window: Window) -> Entry:
         record=match.record,
         window=window.state,
     )
+
+
+def _with_content_type(headers: Headers, content_type: str) -> Headers:
+    """The headers, saying of the body what it was judged as and no more."""
+    others = tuple((name, value) for name, value in headers if name.lower() != "content-type")
+    return (*others, ("Content-Type", content_type))
 
 
 def _has_body(inbound: Inbound) -> bool:

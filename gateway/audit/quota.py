@@ -1,8 +1,8 @@
-"""How many refusals of unidentified callers are entered in the trail: at most 60 a minute.
+"""How many 401s are entered in the trail: at most 60 a minute.
 
-Anyone on the internet can cause such a refusal, so without a bound anyone could fill the
-disk, and a full disk stops the salon. Beyond the bound they are counted, and the next
-entered line says how many it stands for: none goes unseen.
+Anyone on the internet can cause one, and a phone that was logged out goes on asking, so
+without a bound anyone could fill the disk, and a full disk stops the salon. Beyond the bound
+they are counted, and the next entered line says how many it stands for: none goes unseen.
 
 INVARIANT: asked = entered + carried by entered lines + still `suppressed`.
 INVARIANT: no span of `SPAN_SECONDS`, however it is laid, holds more than `MAX_ENTERED`

@@ -33,7 +33,7 @@ a first walk:
   salon-gateway explain --who mei GET /api/clients/7
                                      why a request would be answered so
 
-exit codes: 0 good, 1 a broken promise found, 2 usage, 3 policy does not load
+exit codes: 0 good, 1 a broken promise found, 2 usage, 3 policy does not load, 130 interrupted
 """
 
 

@@ -4,11 +4,14 @@ import argparse
 import asyncio
 import json
 import logging
+import resource
 import signal
 import sys
 
 from gateway.app import Gateway, base_of, load_settings
 from gateway.cli.exits import Exit
+
+SPARE_FILES = 128  # the trail, the state, listeners, the runtime's own
 
 EPILOG = """\
 examples:
@@ -45,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
         listen_admin = settings.admin_listen.model_copy(update={"port": args.admin_port})
         settings = settings.model_copy(update={"admin_listen": listen_admin})
 
+    allow_open_files(settings.limits.connections)
+
     async def serve() -> None:
         gateway = await Gateway.start(settings, base_of(args.config))
         scheme = "https" if settings.listen.certificate else "http"
@@ -78,6 +83,24 @@ async def _until_stopped(gateway: Gateway) -> None:
     loop.add_signal_handler(signal.SIGINT, stopped.set)
     loop.add_signal_handler(signal.SIGHUP, gateway.bundles.reload)
     await stopped.wait()
+
+
+def allow_open_files(connections: int) -> None:
+    """Raise the limit on open files for this many clients, each with a hop to the CRM behind.
+
+    A usual soft limit is 1,024: beyond it connections would fail before ours is reached.
+    """
+    wanted = 2 * connections + SPARE_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    reachable = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < reachable:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (reachable, hard))
+    if reachable < wanted:
+        print(
+            f"salon-gateway: only {reachable} open files are allowed, {wanted} are wanted for "
+            f"`limits.connections: {connections}`; raise `ulimit -n` or lower it",
+            file=sys.stderr,
+        )
 
 
 def set_up_logging(form: str) -> None:

@@ -10,6 +10,7 @@ True here:
   hidden, and no mask (`***`) where a value belongs.
 """
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,6 +24,10 @@ from gateway.masking.plan import Spot, tree_of
 from gateway.texts.jsontext import parse_strict_json
 
 MAX_WRITE_DEPTH = 32  # a client card needs four
+# Another `+json` may be read as what stands before the `+`.
+BODY_TYPES = frozenset(
+    {"application/json", "application/merge-patch+json", "application/vnd.api+json"}
+)
 JSON_PATCH = "application/json-patch+json"  # RFC 6902
 
 # What screens and other gateways write over a hidden value, and what they leave between.
@@ -33,37 +38,47 @@ _METHOD_OVERRIDES = frozenset({"_method", "http_method", "x-http-method-override
 _MIN_MASK = 3  # characters; `x` alone is a size, `**` a footnote
 
 
-def require_json_body(headers: Headers) -> None:
+def require_json_body(headers: Headers) -> str:
     """Let only JSON pass, in UTF-8 and not compressed.
 
     A merge patch (RFC 7396) reads like any partial object. A JSON Patch is a list of
     operations (`copy` from hidden to visible): its members do not tell what it sends.
 
+    Returns:
+        The type to forward, without parameters: whatever else the header said was not judged.
+
     Raises:
         RequestError: CONTENT_TYPE_REFUSED.
     """
     media_type = json_media_type(headers)
-    if media_type is None:
-        raise RequestError(
-            Reason.CONTENT_TYPE_REFUSED,
-            "Send one Content-Type, `application/json`, in UTF-8 and not compressed.",
-        )
     if media_type == JSON_PATCH:
         raise RequestError(
             Reason.CONTENT_TYPE_REFUSED,
             "JSON Patch is not accepted; send the changed members as a JSON object.",
         )
+    if media_type not in BODY_TYPES:
+        raise RequestError(
+            Reason.CONTENT_TYPE_REFUSED,
+            "Send one Content-Type, `application/json`, in UTF-8 and not compressed.",
+        )
+    return media_type
 
 
-def fields_sent(body: bytes, resource: Resource) -> frozenset[str]:
+def fields_sent(body: bytes, resource: Resource, *, record: str | None = None) -> frozenset[str]:
     """Name the fields a body may change.
+
+    Args:
+        body: what the client sent.
+        resource: what is written.
+        record: the id in the address. The body may repeat it, but not name another record:
+            that one was not judged. Without one, an id in the body counts as `unmapped`.
 
     Returns:
         Field names of the resource, and `unmapped` for everything else.
 
     Raises:
-        RequestError: BODY_INVALID: not one strict JSON object, or it names another method,
-            or carries a mask marker where a field of some class stands.
+        RequestError: BODY_INVALID: not one strict JSON object, or it names another method or
+            another record, or carries a mask marker where a field of some class stands.
     """
     try:
         value = parse_strict_json(body, MAX_WRITE_DEPTH, len(body))
@@ -73,7 +88,25 @@ def fields_sent(body: bytes, resource: Resource) -> frozenset[str]:
         raise RequestError(Reason.BODY_INVALID, "The body must be one JSON object.")
     if not _METHOD_OVERRIDES.isdisjoint(name.lower() for name in value):
         raise RequestError(Reason.BODY_INVALID, "The body cannot name another method.")
-    return frozenset(_members(tree_of(resource), value, covered=False, classed=False))
+    sent = set(_members(tree_of(resource), value, covered=False, classed=False))
+    named = _id_in(value, resource)
+    if named is not None and record is None:
+        sent.add(UNMAPPED)
+    elif named is not None and named != record:
+        raise RequestError(Reason.BODY_INVALID, "The body names another record than the address.")
+    return frozenset(sent)
+
+
+def _id_in(value: Any, resource: Resource) -> str | None:
+    """The record id that a body names, as text; None if it names none."""
+    for step in resource.id.steps if resource.id is not None else ():
+        if not isinstance(value, dict) or step not in value:
+            return None
+        value = value[step]
+    if resource.id is None:
+        return None
+    # `true`, `7.0` and `["7"]` may mean 7 to a CRM; as JSON they equal no id of an address.
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def require_writable(

@@ -17,6 +17,7 @@ from multidict import CIMultiDict
 
 from gateway.domain.http import HOP_BY_HOP, Answer, Headers
 from gateway.events import Event, emit
+from gateway.mapping.hygiene import wire_text
 from gateway.proxy.wire import WireRequest, reset, watch
 
 # The pipeline drops the CRM's; this is the last door.
@@ -41,6 +42,7 @@ def require_sendable(answer: Answer) -> None:
     for name, value in answer.headers:
         if not _TOKEN.fullmatch(name) or _CONTROL.search(value):
             raise ValueError("a header name or value is not valid")
+        wire_text(value)  # ValueError: its bytes are not UTF-8
 
 
 async def send(request: WireRequest, answer: Answer, *, close: bool) -> web.StreamResponse:
@@ -139,7 +141,8 @@ def _cut(request: WireRequest) -> ConnectionResetError:
 
 def _headers(headers: Headers) -> CIMultiDict[str]:
     """All but the framing, in order, as often as they stand there."""
-    return CIMultiDict([(n, v) for n, v in headers if n.lower() not in _FRAMING])
+    # Values are one character per byte here, and aiohttp writes UTF-8.
+    return CIMultiDict([(n, wire_text(v)) for n, v in headers if n.lower() not in _FRAMING])
 
 
 def _length(headers: Headers) -> int | None:

@@ -23,6 +23,7 @@ from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryU
 
 SECRET = b"kQ9v2mZr7xT4wB8nL1sD6fG3hJ5pYcVe"
 OPEN = "2026-11-25T12:00+09:00"  # a Wednesday
+JSON = ("Content-Type", "application/json")
 SHUT = "2026-11-25T21:30+09:00"
 CLIENT = {"id": 7, "name": "Aoi", "phone": "070-0000-0007", "email": "aoi@example.com"}
 
@@ -94,7 +95,9 @@ class Salon:
             app=app,
         )
 
-    async def ask(self, method, target, who="mei", *, body=None, token=None, headers=(), **claims):
+    async def ask(
+        self, method, target, who="mei", *, body=None, token=None, headers=(), typed=JSON, **claims
+    ):
         if who is not None and token is None:
             token = await self.token(who, **claims)
         sent = [("Host", "crm.salon.example"), *headers]
@@ -102,7 +105,7 @@ class Salon:
             sent.append(("Authorization", f"Bearer {token}"))
         data = b"" if body is None else json.dumps(body).encode()
         if body is not None:
-            sent += [("Content-Type", "application/json"), ("Content-Length", str(len(data)))]
+            sent += [typed, ("Content-Length", str(len(data)))]
         return await self.pipeline.run(
             Inbound(
                 method=method,
@@ -476,3 +479,55 @@ async def test_an_answer_without_a_body_gives_its_connection_back():
     answer = await salon.ask("HEAD", "/staff")
     assert answer.body == b""
     assert salon.crm.given[0].closed
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "body", "reason"),
+    [
+        ("PATCH", "/api/clients/7", {"id": 8, "name": "Aoi"}, Reason.BODY_INVALID),
+        ("PATCH", "/api/clients/7", {"id": ["7"], "name": "Aoi"}, Reason.BODY_INVALID),
+        ("PATCH", "/api/clients/7", {"id": True, "name": "Aoi"}, Reason.BODY_INVALID),
+        ("POST", "/api/clients", {"id": 8, "name": "Aoi"}, Reason.FIELD_NOT_WRITABLE),
+    ],
+)
+async def test_a_body_may_not_name_another_record_than_was_judged(method, target, body, reason):
+    salon = Salon()
+    assert (await salon.ask(method, target, "rei", body=body)).reason is reason
+    assert salon.crm.sent == []
+
+
+@pytest.mark.parametrize("number", [7, "7"])
+async def test_a_body_may_repeat_the_id_of_the_address(number):
+    salon = Salon()
+    answer = await salon.ask("PATCH", "/api/clients/7", "rei", body={"id": number, "name": "Aoi"})
+    assert isinstance(answer, Answer)
+
+
+async def test_the_crm_is_told_the_type_that_was_judged_and_no_more():
+    salon = Salon()
+    odd = ("Content-Type", 'application/json; a="multipart/form-data; boundary=x"')
+    await salon.ask("PATCH", "/api/clients/7", "rei", body={"name": "Aoi"}, typed=odd)
+    (_, _, _, headers, _) = salon.crm.sent[0]
+    assert [v for n, v in headers if n.lower() == "content-type"] == ["application/json"]
+
+
+async def test_a_logged_out_phone_that_keeps_asking_fills_at_most_sixty_lines_a_minute():
+    salon = Salon()
+    token = await salon.token()
+    await salon.epochs.revoke(staff_id("mei"), None, salon.clock.moment)
+    for _ in range(70):
+        await salon.ask("GET", "/api/clients/7", token=token)
+    await salon.ask("GET", "/api/clients/7", None)  # a stranger has an allowance of their own
+    assert [entry.staff for entry in salon.trail.entries] == ["staff:mei"] * 60 + [None]
+    await salon.pipeline.settle()
+    tally = salon.trail.entries[-1]
+    assert (tally.phase, tally.staff, tally.suppressed) == (Phase.TALLY, "staff:mei", 10)
+
+
+async def test_a_write_with_a_header_that_cannot_go_on_leaves_no_intent():
+    salon = Salon()
+    refusal = await salon.ask(
+        "PATCH", "/api/clients/7", "rei", body={"name": "Aoi"}, headers=[("If-Match", '"1"')]
+    )
+    assert refusal.reason is Reason.PARAMETER_INVALID
+    assert [entry.phase for entry in salon.trail.entries] == [Phase.ANSWER]

@@ -40,7 +40,7 @@ CLIENT = a_resource(
 
 
 def sent(text, resource=CLIENT):
-    return fields_sent(text.encode(), resource)
+    return fields_sent(text.encode(), resource, record="7")
 
 
 def reason_of(call, *arguments, **named):
@@ -93,8 +93,18 @@ def test_an_object_at_a_leaf_is_that_field_and_unmapped(value):
     assert sent(f'{{"name":{value}}}') == {"name", "unmapped"}
 
 
-def test_an_object_for_an_id_is_unmapped():
-    assert sent('{"id":{"name":"x"}}') == {"unmapped"}
+@pytest.mark.parametrize("other", ["8", '{"name":"x"}', '["7"]', "true", "7.0", "null", '"07"'])
+def test_an_id_that_is_not_the_addresss_is_refused(other):
+    assert reason_of(sent, f'{{"id":{other}}}') is Reason.BODY_INVALID
+
+
+@pytest.mark.parametrize("same", ["7", '"7"'])
+def test_the_id_of_the_address_may_be_repeated(same):
+    assert sent(f'{{"id":{same}}}') == set()
+
+
+def test_an_id_where_the_address_names_none_is_unmapped():
+    assert fields_sent(b'{"id":8,"name":"x"}', CLIENT) == {"name", "unmapped"}
 
 
 def test_writing_inside_a_whole_subtree_writes_the_subtree_too():
@@ -108,7 +118,7 @@ def test_what_a_whole_subtree_covers_is_not_unmapped_at_any_depth():
     assert sent('{"prefs":{"call":{"hours":9}}}', resource) == {"prefs"}
 
 
-def test_the_id_is_ignored_also_where_a_field_shares_its_path():
+def test_the_id_of_the_address_is_ignored_also_where_a_field_shares_its_path():
     assert sent('{"id":7}', a_resource(number="id")) == set()
 
 
