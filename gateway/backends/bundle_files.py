@@ -88,7 +88,11 @@ class LiveBundle:
         """
         try:
             self._bundle = self._load()
-        except PolicyError as error:
+        except Exception as error:  # noqa: BLE001  # a bug in a reader changes nothing either
+            if not isinstance(error, PolicyError):
+                emit(Event.INTERNAL_ERROR, error, part="policy")
+                message = "a reader failed on these files; please report it"
+                error = PolicyError([Finding(Place(self._settings.policies), message)])
             self._failure = error
             self._meter.policy_load_failed()
             findings = [str(finding) for finding in error.findings]

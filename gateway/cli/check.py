@@ -9,6 +9,8 @@ from gateway.backends.bundle_files import read_sources
 from gateway.bundle import Bundle, build, deny_reach
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_findings
+from gateway.domain.finding import Finding
+from gateway.tools.lint import lint
 from gateway.tools.proof import Difference, prove
 
 EPILOG = """\
@@ -18,7 +20,8 @@ examples:
   salon-gateway --output json check
 
 Every finding is printed as file:line:column, what is wrong, and what to do.
-A policy that loads is then held against stock pycasbin, decision by decision.
+A policy that loads is then looked over for what hardly means what it says (docs/policy.md)
+and held against stock pycasbin, decision by decision.
 
 exit codes: 0 loads (warnings may be printed), 1 the proof found a difference, 3 does not load
 """
@@ -42,16 +45,22 @@ def run(args: argparse.Namespace) -> int:
     base = base_of(args.config)
     bundle = build(read_sources(settings, base))
     token_policy(settings, base)
+    warnings = (*bundle.warnings, *lint(bundle))
     asked, differences = prove(bundle)
     if args.output == "json":
-        _print_json(bundle, asked, differences)
+        _print_json(bundle, warnings, asked, differences)
     else:
-        _print_text(bundle, asked, differences)
+        _print_text(bundle, warnings, asked, differences)
     return Exit.BROKEN if differences else Exit.GOOD
 
 
-def _print_text(bundle: Bundle, asked: int, differences: tuple[Difference, ...]) -> None:
-    print_findings(bundle.warnings, "text", sys.stdout)
+def _print_text(
+    bundle: Bundle,
+    warnings: tuple[Finding, ...],
+    asked: int,
+    differences: tuple[Difference, ...],
+) -> None:
+    print_findings(warnings, "text", sys.stdout)
     for rule, reached in deny_reach(bundle):
         if reached:
             also = ", ".join(reached)
@@ -61,18 +70,23 @@ def _print_text(bundle: Bundle, asked: int, differences: tuple[Difference, ...])
     if not differences:
         print(
             f"good: {len(bundle.rules)} rules, {len(bundle.people)} people, "
-            f"{len(bundle.adapter.routes.routes)} routes, {len(bundle.warnings)} warnings; "
+            f"{len(bundle.adapter.routes.routes)} routes, {len(warnings)} warnings; "
             f"{asked} decisions agree with pycasbin; policy {bundle.digest[:12]}"
         )
 
 
-def _print_json(bundle: Bundle, asked: int, differences: tuple[Difference, ...]) -> None:
+def _print_json(
+    bundle: Bundle,
+    warnings: tuple[Finding, ...],
+    asked: int,
+    differences: tuple[Difference, ...],
+) -> None:
     answer = {
         "policy": bundle.digest,
         "rules": len(bundle.rules),
         "people": len(bundle.people),
         "routes": len(bundle.adapter.routes.routes),
-        "warnings": [str(finding) for finding in bundle.warnings],
+        "warnings": [str(finding) for finding in warnings],
         "denies_reach": {str(rule.ref): list(reached) for rule, reached in deny_reach(bundle)},
         "proved": asked,
         "differences": [str(difference) for difference in differences],

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from gateway.cli.exits import Exit
 from gateway.cli.starter import FOLDERS, config_template, starter
+from gateway.tools.schema import NAMES, file_name, schema_text
 
 EPILOG = """\
 examples:
   salon-gateway init
   salon-gateway init /etc/salon-gateway
 
-writes gateway.yaml, policies/, adapters/, dashboards/ and a fresh token secret.
+writes gateway.yaml, policies/, adapters/, dashboards/, schemas/ (for editors) and a fresh
+token secret.
 A file that is already there stays as it is and is named.
 
 then:
@@ -81,6 +83,8 @@ def write_starter(folder: Path) -> tuple[list[Path], list[Path]]:
     for name in FOLDERS:
         for relative, data in _files(starter(name)):
             write(folder / name / relative, data)
+    for name in NAMES:
+        write(folder / "schemas" / file_name(name), schema_text(name).encode())
     return written, kept
 
 

@@ -13,6 +13,7 @@ from gateway.cli import (
     explain,
     hours,
     init,
+    schema,
     serve,
     session,
     staff,
@@ -23,7 +24,7 @@ from gateway.cli.say import print_findings
 from gateway.domain.errors import GatewayError
 from gateway.domain.finding import PolicyError
 
-VERBS = (demo, init, check, serve, explain, hours, staff, session, token, audit)
+VERBS = (demo, init, check, serve, explain, hours, staff, session, token, audit, schema)
 
 EPILOG = """\
 a first walk:

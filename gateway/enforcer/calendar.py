@@ -98,7 +98,9 @@ class _Salon(Strict):
     grace: _Grace = Field(default_factory=_Grace)
 
 
-class _HoursFile(Strict):
+class HoursFile(Strict):
+    """hours.yaml, whole."""
+
     salons: dict[_SalonName, _Salon]
     # Without a default: who protects nothing says so with `[]`.
     protected: Annotated[list[str], _List]
@@ -116,7 +118,7 @@ def parse_hours(document: Document) -> Calendar:
     """
     findings = list(contradictions(document))
     try:
-        file = validate(document, _HoursFile)
+        file = validate(document, HoursFile)
     except PolicyError as error:
         raise PolicyError([*findings, *error.findings]) from error
     if findings:

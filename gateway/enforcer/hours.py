@@ -132,24 +132,24 @@ def read_weekday(typed: object) -> int:
 def read_regular_holiday(typed: object) -> RegularHoliday:
     """`tue`, `2nd mon`, `last sun`."""
     known = _regular_holidays()
-    if typed not in known:
+    if not isinstance(typed, str) or typed not in known:
         near = get_close_matches(str(typed)[:60].casefold(), known, n=1)
         tail = f"did you mean `{near[0]}`?" if near else "write `tue`, `2nd mon` or `last sun`"
         raise ValueError(f"unknown regular holiday {quoted(typed)}; {tail}")
-    return known[str(typed)]
+    return known[typed]
 
 
 def read_timezone(typed: object) -> str:
     """An IANA zone that this machine knows."""
     zones = _zones()
-    if typed not in zones:
+    if not isinstance(typed, str) or typed not in zones:
         text = str(typed)[:60]
         by_city = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(zones)}
         near = get_close_matches(text, zones, n=1)
         near = near or [by_city[city] for city in get_close_matches(text.casefold(), by_city, n=1)]
         tail = f"did you mean `{near[0]}`?" if near else "write an IANA name like `Asia/Tokyo`"
         raise ValueError(f"unknown time zone {quoted(typed)}; {tail}")
-    return str(typed)
+    return typed
 
 
 def read_grace(typed: object) -> int:

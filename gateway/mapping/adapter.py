@@ -7,12 +7,12 @@ HOUSE RULES
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from gateway.domain.finding import Finding, PolicyError, Severity
+from gateway.domain.finding import Finding, Place, PolicyError, Severity
 from gateway.domain.resource import Resource, Vocabulary
 from gateway.domain.subject import is_name
 from gateway.mapping.pattern import RECORD, Pattern, Slot
@@ -48,12 +48,14 @@ class Adapter:
         vocabulary: every word that rules may use about things.
         routes: every request that may be made.
         warnings: what is worth a look but does not keep the policy from loading.
+        places: (resource, field) → where the field stands in the file.
     """
 
     name: str
     vocabulary: Vocabulary
     routes: RouteTable
     warnings: tuple[Finding, ...] = ()
+    places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
 
 
 def parse_adapter(document: Document) -> Adapter:
@@ -83,6 +85,11 @@ def parse_adapter(document: Document) -> Adapter:
         vocabulary=words,
         routes=build_table(declared),
         warnings=tuple(sorted(findings)),
+        places={
+            (resource.name, name): document.place("resources", resource.name, "fields", name)
+            for resource in resources.values()
+            for name in resource.fields
+        },
     )
 
 

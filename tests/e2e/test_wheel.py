@@ -101,6 +101,7 @@ def test_init_and_check_are_good_in_an_empty_folder(installed, started_here):
     assert files_below(started_here) == {
         "gateway.yaml",
         "secrets/token-secret",
+        *(f"schemas/{name}.schema.json" for name in ("gateway", "hours", "staff", "adapter")),
         *(
             f"{name}/{file}"
             for name in ("policies", "adapters", "dashboards")

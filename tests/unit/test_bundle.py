@@ -47,7 +47,7 @@ def test_the_starter_set_loads_without_a_warning():
     ("part", "old", "new", "says"),
     [
         ("rules", "export|merge|delete", "exprt", "unknown action `exprt`"),
-        ("hours", "10:00-19:00", "10:00-1900", "hours.yaml:12:"),
+        ("hours", "10:00-19:00", "10:00-1900", "hours.yaml:13:"),
         ("hours", "protected: [client", "protected: [clint", "did you mean `client`?"),
         ("hours", "[role:manager, role:owner]", "[role:manger]", "did you mean `role:manager`?"),
         ("staff", "[role:stylist]", "[role:stylst]", "did you mean `role:stylist`?"),

@@ -57,6 +57,21 @@ def test_a_warning_is_told_and_the_policy_is_good_all_the_same(line):
     assert "warning: salon `shibuya` has no hours" in out
 
 
+def test_a_rule_that_makes_no_difference_is_warned_of_in_text_and_json(line):
+    line.edit(
+        "policies/salon_rules.csv",
+        "# Which role carries which.",
+        "p, role:stylist, booking, export, , deny",
+    )
+    code, out, _ = line("check")
+    assert code == 0
+    warning = next(text for text in out.splitlines() if "warning: " in text)
+    assert "no route asks for `export` of `booking`" in warning
+    assert ", 1 warnings; " in out
+    code, data = line.data("check")
+    assert (code, data["warnings"]) == (0, [warning])
+
+
 def test_everything_wrong_is_told_at_once(line):
     line.edit("policies/staff.yaml", "joined: 2019-10-01", "joined: 2019-13-01")
     line.edit("policies/hours.yaml", 'fri: ["12:00-24:00"]', 'fri: ["12:00-25:00"]')

@@ -22,6 +22,17 @@ def test_what_it_writes_is_the_checkouts_policy_byte_for_byte(tmp_path):
         assert (tmp_path / name).read_bytes() == Path(name).read_bytes()
 
 
+def test_the_first_line_of_every_yaml_file_leads_to_a_schema_that_was_written(tmp_path):
+    main(["init", str(tmp_path)])
+    files = ["gateway.yaml", "policies/hours.yaml", "policies/staff.yaml"]
+    files += [f"adapters/{path.name}" for path in (tmp_path / "adapters").iterdir()]
+    for name in files:
+        first = (tmp_path / name).read_text(encoding="utf-8").splitlines()[0]
+        target = (tmp_path / name).parent / first.partition("$schema=")[2]
+        assert target.is_file(), name
+        assert target.parent.resolve() == (tmp_path / "schemas").resolve()
+
+
 def test_the_secret_is_fresh_each_time_long_and_for_its_owner_alone(tmp_path):
     secrets = set()
     for name in ("a", "b"):
@@ -83,7 +94,7 @@ def test_the_written_gateway_yaml_shows_every_section(tmp_path, section):
 def test_the_commented_out_lines_of_gateway_yaml_are_good_ones_too(tmp_path):
     main(["init", str(tmp_path)])
     lines = []
-    for row in (tmp_path / "gateway.yaml").read_text(encoding="utf-8").splitlines()[3:]:
+    for row in (tmp_path / "gateway.yaml").read_text(encoding="utf-8").splitlines()[4:]:
         stripped = row.lstrip()
         indent = row[: len(row) - len(stripped)]
         lines.append(indent + stripped.removeprefix("# ") if stripped.startswith("# ") else row)

@@ -70,6 +70,20 @@ def test_the_starter_loads_without_a_warning():
     assert calendar.exempt_roles == ("role:manager", "role:owner")
 
 
+@pytest.mark.parametrize("typed", ["[]", "{}", "[Asia/Tokyo]", "{tue: x}"])
+@pytest.mark.parametrize(
+    ("salon", "said"),
+    [
+        ("timezone: @, weekly: {}", "unknown time zone"),
+        ("timezone: UTC, weekly: {}, regular_holidays: [@]", "unknown regular holiday"),
+    ],
+)
+def test_a_list_where_a_text_belongs_is_a_finding(typed, salon, said):
+    text = "salons: {a: {" + salon.replace("@", typed) + "}}\nprotected: []\n"
+    with pytest.raises(PolicyError, match=said):
+        calendar_of(text)
+
+
 def test_a_protected_resource_knows_the_line_it_stands_in():
     calendar = calendar_of(
         "salons:\n  a: {timezone: UTC, weekly: {mon: ['10:00-11:00']}}\n"
