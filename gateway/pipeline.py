@@ -23,7 +23,7 @@ from gateway.audit.entry import Entry, Phase
 from gateway.audit.quota import RefusalQuota
 from gateway.bundle import Bundle
 from gateway.domain.access import Access, Window
-from gateway.domain.decision import Clearance, Denial, Passage, Permit, Refusal
+from gateway.domain.decision import Denial, Passage, Permit, Refusal
 from gateway.domain.errors import GatewayError, OperatorError, RequestError, UpstreamError
 from gateway.domain.http import (
     SAFE_METHODS,
@@ -39,7 +39,7 @@ from gateway.domain.subject import Principal, StaffId
 from gateway.domain.time import Instant
 from gateway.enforcer.decide import decide
 from gateway.events import Event, emit
-from gateway.identity.claims import TokenPolicy, verify
+from gateway.identity.claims import Claims, TokenPolicy, verify
 from gateway.identity.credential import credential
 from gateway.identity.principal import resolve
 from gateway.identity.session import StandingPrincipal, require_current, require_standing
@@ -62,6 +62,7 @@ from gateway.ports import (
 )
 
 MAX_PATH_IN_ENTRY = 256  # characters; the rest of a refused path tells nobody anything
+NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
 BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -155,7 +156,9 @@ class Pipeline:
                 return await self._pass(
                     Passage(reason=Reason.PUBLIC), guarded, target, body, entry, started
                 )
-            principal = self._identify(guarded, bundle, now)
+            claims = self._identify(guarded, now)
+            entry = replace(entry, staff=claims.staff, device=claims.device)
+            principal = resolve(claims, bundle.people)
             entry = _with_person(entry, principal)
             current = require_current(principal, await self._floor(principal))
             person = require_standing(current, bundle.today(principal.salon, now))
@@ -191,10 +194,10 @@ class Pipeline:
 
     # -- who ------------------------------------------------------------------------------
 
-    def _identify(self, guarded: Guarded, bundle: Bundle, now: Instant) -> Principal:
-        """One credential → a person on the roster."""
+    def _identify(self, guarded: Guarded, now: Instant) -> Claims:
+        """One credential → claims we vouch for."""
         token = credential(guarded, cookie=self.doorway.cookie, own_origins=self.doorway.origins)
-        return resolve(verify(token, self.doorway.tokens, now), bundle.people)
+        return verify(token, self.doorway.tokens, now)
 
     async def _floor(self, principal: Principal) -> int | None:
         return await self.epochs.floor(principal.staff, principal.device)
@@ -264,7 +267,16 @@ class Pipeline:
         if write:
             await self.audit.append(replace(entry, phase=Phase.INTENT))
         began = self.clock.monotonic()
-        forwarded = await self._send(permit, guarded, target, headers, sent.body, write=write)
+        try:
+            forwarded = await self.upstream.send(
+                permit, method=guarded.method, target=target, headers=headers, body=sent.body
+            )
+        except Exception as error:
+            # Only a connection that was never made proves that nothing was applied.
+            unsent = isinstance(error, UpstreamError) and error.reason in NEVER_SENT
+            if write and not unsent:
+                raise _applied_not_shown(error, entry.request_id) from error
+            raise
         try:
             answer, made = await self._shown(forwarded, guarded, match, plan)
             self.meter.forwarded(self.clock.monotonic() - began)
@@ -275,33 +287,12 @@ class Pipeline:
             await self.audit.append(entry)
         except BaseException as error:
             await forwarded.close()
-            if write and isinstance(error, GatewayError):
-                raise _applied_not_shown() from error
+            if write and isinstance(error, Exception):
+                raise _applied_not_shown(error, entry.request_id) from error
             raise
         for field_class, count in made.dropped.items() if made is not None else ():
             self.meter.dropped(match.route.resource.name, field_class, count)
         return entry, answer
-
-    async def _send(
-        self,
-        clearance: Clearance,
-        guarded: Guarded,
-        target: CanonicalTarget,
-        headers: Headers,
-        body: bytes | None,
-        *,
-        write: bool,
-    ) -> UpstreamAnswer:
-        """Forward what was decided, and nothing else."""
-        try:
-            return await self.upstream.send(
-                clearance, method=guarded.method, target=target, headers=headers, body=body
-            )
-        except UpstreamError as error:
-            # Only a connection that was never made proves that nothing was applied.
-            if write and error.reason is not Reason.UPSTREAM_UNREACHABLE:
-                raise _applied_not_shown() from error
-            raise
 
     def _outgoing(self, guarded: Guarded, request_id: str, *, cut: bool) -> Headers:
         door = self.doorway
@@ -534,7 +525,10 @@ def _has_body(inbound: Inbound) -> bool:
     )
 
 
-def _applied_not_shown() -> UpstreamError:
+def _applied_not_shown(error: Exception, request_id: str) -> UpstreamError:
+    """What to tell somebody whose write may have been applied, whatever went wrong then."""
+    if not isinstance(error, GatewayError):
+        emit(Event.INTERNAL_ERROR, error, request_id=request_id)
     return UpstreamError(
         Reason.APPLIED_NOT_SHOWN,
         "The change was sent to the CRM, but its answer cannot be shown. Look before you retry.",

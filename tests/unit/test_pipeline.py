@@ -531,3 +531,36 @@ async def test_a_write_with_a_header_that_cannot_go_on_leaves_no_intent():
     )
     assert refusal.reason is Reason.PARAMETER_INVALID
     assert [entry.phase for entry in salon.trail.entries] == [Phase.ANSWER]
+
+
+@pytest.mark.parametrize("stage", ["send", "append", "forwarded"])
+async def test_a_bug_of_ours_after_a_write_was_sent_never_invites_a_retry(stage):
+    salon = Salon()
+    append = salon.trail.append
+
+    async def broken_outcome(entry):
+        if entry.phase is Phase.ANSWER and entry.reason is Reason.RULE_ALLOWS:
+            raise RuntimeError("a bug")
+        await append(entry)
+
+    def broken(*args, **kwargs):
+        raise RuntimeError("a bug")
+
+    match stage:
+        case "send":
+            salon.crm.send = broken
+        case "append":
+            salon.trail.append = broken_outcome
+        case "forwarded":
+            salon.meter.forwarded = broken
+    refusal = await salon.ask("PATCH", "/api/clients/7", "rei", body={"name": "Aoi"})
+    assert refusal.reason is Reason.APPLIED_NOT_SHOWN
+    assert salon.reasons() == [None, Reason.APPLIED_NOT_SHOWN]
+
+
+async def test_somebody_with_a_good_token_who_is_not_on_the_roster_is_entered_by_name():
+    salon = Salon()
+    refusal = await salon.ask("GET", "/api/clients/7", "stranger")
+    assert refusal.reason is Reason.NOT_ON_ROSTER
+    (entry,) = salon.trail.entries
+    assert (entry.staff, entry.salon) == ("staff:stranger", None)
