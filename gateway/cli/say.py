@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TextIO
+from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
 from gateway.domain.finding import Finding, Severity, did_you_mean
@@ -44,10 +45,17 @@ def _as_data(finding: Finding) -> dict[str, str | int]:
 
 def print_table(rows: Sequence[Sequence[str]], to: TextIO | None = None) -> None:
     """Print rows in columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    widths = [max(map(_columns, column)) for column in zip(*rows, strict=True)] if rows else []
     for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        cells = (
+            cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)
+        )
         print("  ".join(cells).rstrip(), file=to)
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: 結 takes two (Unicode annex 11)."""
+    return sum(2 if east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def parse_moment(text: str, timezone: str) -> Instant:
