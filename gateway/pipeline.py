@@ -229,16 +229,18 @@ class Pipeline:
         self, guarded: Guarded, body: BodySource, match: RouteMatch, permit: Permit
     ) -> Judged:
         """Read what the client sends and refuse what they may not write."""
-        if not _has_body(guarded):
-            return Judged()
-        if guarded.method not in {"POST", "PUT", "PATCH"}:
-            raise RequestError(Reason.BODY_INVALID, f"A {guarded.method} carries no body here.")
-        data = await body.read(self.doorway.max_request_body)
-        if not data:
-            return Judged(body=data)
-        content_type = require_json_body(guarded.headers)
         resource = match.route.resource
-        sent = fields_sent(data, resource, record=match.record)
+        data, content_type, sent = None, None, frozenset[str]()
+        if _has_body(guarded):
+            if guarded.method not in {"POST", "PUT", "PATCH"}:
+                raise RequestError(
+                    Reason.BODY_INVALID, f"A {guarded.method} carries no body here."
+                )
+            data = await body.read(self.doorway.max_request_body)
+        if data:
+            content_type = require_json_body(guarded.headers)
+            sent = fields_sent(data, resource, record=match.record)
+        # Also when nothing is sent: an empty PUT may empty the record.
         require_writable(sent, permit, method=guarded.method, resource=resource)
         return Judged(body=data, content_type=content_type)
 

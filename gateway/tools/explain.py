@@ -25,6 +25,7 @@ from gateway.mapping.guard import WireLimits, guard
 from gateway.mapping.query import require_answerable
 from gateway.mapping.routes import RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
+from gateway.masking.writes import require_writable
 
 DECIDED = frozenset(
     {
@@ -169,6 +170,11 @@ def _decided(
         require_answerable(route, query, names)
     except GatewayError as error:
         stops.append(_stop(error))
+    if isinstance(decision, Permit):
+        try:  # whatever the body sends
+            require_writable(frozenset(), decision, method=question.method, resource=resource)
+        except GatewayError as error:
+            stops.append(_stop(error))
     return replace(
         explanation,
         route=route.template,

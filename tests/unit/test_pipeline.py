@@ -564,3 +564,9 @@ async def test_somebody_with_a_good_token_who_is_not_on_the_roster_is_entered_by
     assert refusal.reason is Reason.NOT_ON_ROSTER
     (entry,) = salon.trail.entries
     assert (entry.staff, entry.salon) == ("staff:stranger", None)
+
+
+async def test_an_empty_put_over_hidden_fields_is_refused_like_any_other():
+    salon = Salon()
+    assert (await salon.ask("PUT", "/api/clients/7", "rei")).reason is Reason.OVERWRITES_HIDDEN
+    assert salon.crm.sent == []

@@ -70,6 +70,7 @@ CASES = {
         Case(who="ken", target="/api/clients/export"),
         Case(who="ken", target="/api/clients/7", at=SHUT),
         Case(who="hana", target="/api/clients/7", method="DELETE"),
+        Case(who="ken", target="/api/clients/7", method="PUT"),
         Case(who="mei", target="/api/bookings", at=SHUT),
         Case(who="oksana", target="/api/messages", device="tablet-front"),
         Case(who="ken", target="/api/clients/7", role="reception"),
@@ -104,6 +105,10 @@ CASES = {
         Case(who="mei", target="/api/clients?sort=-phone"),
         Case(who="ken", target="/api/clients?email=x", app="phone"),
         Case(who="ken", target="/api/clients?email=x", app=None),
+    ],
+    "overwrites_hidden": [
+        Case(who="rei", target="/api/clients/7", method="PUT"),
+        Case(who="ken", target="/api/clients/7", method="PUT", app="phone"),
     ],
     "unknown_parameter": [Case(who="ken", target="/api/clients?expand=all")],
     "parameter_invalid": [Case(who="ken", target="/api/clients?per_page=51")],
