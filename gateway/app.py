@@ -12,11 +12,17 @@ from typing import Any, Self
 from uuid import uuid4
 
 from gateway.backends.audit_file import FileAuditTrail
-from gateway.backends.bundle_files import LiveBundle
+from gateway.backends.bundle_files import (
+    MAX_FINDINGS_TOLD,
+    LiveBundle,
+    read_owned,
+    read_sources,
+)
 from gateway.backends.clock import SystemClock
 from gateway.backends.meter import PrometheusMeter
 from gateway.backends.state import open_epochs
 from gateway.backends.upstream import AiohttpUpstream
+from gateway.bundle import Bundle, build
 from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.domain.reason import STATUS, Reason
 from gateway.identity.claims import ClaimNames, TokenPolicy
@@ -38,20 +44,22 @@ def load_settings(path: str) -> Settings:
         PolicyError: every finding, or that the file cannot be read.
     """
     file = Path(path)
-    try:
-        text = decode(file.read_bytes(), file.name)
-    except OSError as error:
-        why = (error.strerror or "unreadable").lower()
-        message = (
-            f"cannot be read: {why}; `salon-gateway init` writes one, `--config` names another"
-        )
-        raise PolicyError([Finding(Place(path), message)]) from error
+    text = _owners_text(file, "`salon-gateway init` writes one, `--config` names another")
     return parse_settings(text, file.name, os.environ, _read_text)
 
 
 def base_of(path: str) -> Path:
     """The folder that relative paths in gateway.yaml start from."""
     return Path(path).resolve().parent
+
+
+def load_bundle(path: str) -> Bundle:
+    """The policy that gateway.yaml at `path` names, as a gateway would load it now.
+
+    Raises:
+        PolicyError: every finding in gateway.yaml, or every finding in the policy.
+    """
+    return build(read_sources(load_settings(path), base_of(path)))
 
 
 def load_keys(settings: Settings, base: Path) -> KeyTable:
@@ -126,7 +134,6 @@ class Gateway:
     port: int
     admin_port: int
     bundles: LiveBundle
-    epochs: EpochStore
     _stack: AsyncExitStack
 
     @classmethod
@@ -196,7 +203,6 @@ class Gateway:
                 port=port,
                 admin_port=admin_port,
                 bundles=bundles,
-                epochs=epochs,
                 _stack=stack.pop_all(),
             )
 
@@ -282,14 +288,15 @@ def _watched(part: str, probe: Probe, meter: Meter) -> Probe:
 
 def _status(bundles: LiveBundle, clock: Clock) -> dict[str, Any]:
     bundle = bundles.current()
-    failure = bundles.failure
+    failed = bundles.failure
+    told = None if failed is None else list(map(str, failed.findings[:MAX_FINDINGS_TOLD]))
     return {
         "policy": bundle.digest,
         "rules": len(bundle.rules),
         "people": len(bundle.people),
         "warnings": len(bundle.warnings),
         "salons_without_hours": list(bundle.without_calendar),
-        "load_failure": None if failure is None else [str(f) for f in failure.findings[:20]],
+        "load_failure": told,
         "at": clock.now().isoformat(),
     }
 
@@ -300,12 +307,8 @@ def _shell_labels(reason: Reason) -> Labels:
     )
 
 
-def _owners_text(path: Path) -> str:
-    try:
-        return decode(path.read_bytes(), path.name)
-    except OSError as error:
-        why = (error.strerror or "unreadable").lower()
-        raise PolicyError([Finding(Place(str(path)), f"cannot be read: {why}")]) from error
+def _owners_text(path: Path, hint: str = "") -> str:
+    return decode(read_owned(path, hint), path.name)
 
 
 def _read_text(path: str) -> str:

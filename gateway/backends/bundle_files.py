@@ -13,8 +13,26 @@ from gateway.ports import Clock, Meter
 from gateway.settings import Settings
 from gateway.texts.encoding import MAX_FILE_BYTES
 
-MAX_FINDINGS_LOGGED = 20
+MAX_FINDINGS_TOLD = 20  # in the log and on the status page; `check` prints them all
 RULES, MODEL, HOURS, STAFF = "salon_rules.csv", "model.conf", "hours.yaml", "staff.yaml"
+
+
+def read_owned(path: Path, hint: str = "") -> bytes:
+    """The bytes of a file that an owner or ops wrote.
+
+    Returns:
+        One byte more than allowed at the most: `decode` then refuses it.
+
+    Raises:
+        PolicyError: it cannot be read, and `hint` says what to do.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        why = (error.strerror or "unreadable").lower()
+        message = f"cannot be read: {why}" + (f"; {hint}" if hint else "")
+        raise PolicyError([Finding(Place(str(path)), message)]) from error
 
 
 def read_sources(settings: Settings, base: Path) -> Sources:
@@ -35,24 +53,17 @@ def read_sources(settings: Settings, base: Path) -> Sources:
         "staff": folder / STAFF,
         "adapter": base / settings.upstream.adapter,
     }
-    findings = []
+    hint = "`salon-gateway init` writes a starter set; gateway.yaml names the folder"
+    findings: list[Finding] = []
     files = {}
     for part, path in paths.items():
         try:
-            files[part] = SourceFile(name=path.name, data=_read(path))
-        except OSError as error:
-            message = f"cannot be read: {(error.strerror or 'unreadable').lower()}"
-            hint = "`salon-gateway init` writes a starter set; gateway.yaml names the folder"
-            findings.append(Finding(Place(str(path)), f"{message}; {hint}"))
+            files[part] = SourceFile(name=path.name, data=read_owned(path, hint))
+        except PolicyError as error:
+            findings += error.findings
     if findings:
         raise PolicyError(findings)
     return Sources(**files, apps=settings.apps, networks=settings.networks)
-
-
-def _read(path: Path) -> bytes:
-    """A file's bytes, one more than allowed at the most: `decode` then refuses it."""
-    with path.open("rb") as file:
-        return file.read(MAX_FILE_BYTES + 1)
 
 
 class LiveBundle:
@@ -96,7 +107,7 @@ class LiveBundle:
             self._failure = error
             self._meter.policy_load_failed()
             findings = [str(finding) for finding in error.findings]
-            emit(Event.POLICY_LOAD_FAILED, findings=findings[:MAX_FINDINGS_LOGGED])
+            emit(Event.POLICY_LOAD_FAILED, findings=findings[:MAX_FINDINGS_TOLD])
             return False
         self._failure = None
         return True

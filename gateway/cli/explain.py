@@ -6,13 +6,11 @@ import sys
 from ipaddress import ip_address
 from typing import Any
 
-from gateway.app import base_of, load_settings
-from gateway.backends.bundle_files import read_sources
+from gateway.app import load_bundle
 from gateway.backends.clock import SystemClock
-from gateway.bundle import Bundle, build
+from gateway.bundle import Bundle
 from gateway.cli.exits import Exit
-from gateway.cli.say import known_roles, local, parse_moment
-from gateway.domain.finding import did_you_mean
+from gateway.cli.say import known_app, known_roles, local, parse_moment
 from gateway.domain.subject import StaffId, device_id, staff_id
 from gateway.tools.explain import Explanation, Question, explain
 
@@ -50,8 +48,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(args: argparse.Namespace) -> int:
     """Explain; print; exit."""
-    settings = load_settings(args.config)
-    bundle = build(read_sources(settings, base_of(args.config)))
+    bundle = load_bundle(args.config)
     try:
         question = _question(args, bundle)
     except ValueError as error:
@@ -70,8 +67,6 @@ def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
     at = SystemClock().now()
     if args.at:
         at = parse_moment(args.at, _timezone(bundle, staff))
-    if args.app is not None and args.app not in bundle.apps:
-        raise ValueError(f"unknown app `{args.app}`; {did_you_mean(args.app, bundle.apps)}")
     ip_address(args.peer)  # raises ValueError with a readable message
     return Question(
         staff=staff,
@@ -79,7 +74,7 @@ def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
         target=args.target,
         at=at,
         device=device_id(args.device) if args.device else None,
-        app=args.app,
+        app=known_app(args.app, bundle.apps),
         roles=known_roles(args.role, bundle.roles),
         peer=args.peer,
     )
@@ -119,6 +114,8 @@ def sentences(answer: Explanation) -> list[str]:
     for field in answer.hidden:
         why = ", ".join(map(str, field.by)) if field.by else "no rule shows it"
         lines.append(f"  hidden   {field.name} ({why})")
+    if answer.unwritable and answer.question.method in {"POST", "PUT", "PATCH"}:
+        lines.append(f"  unsent   {', '.join(answer.unwritable)} (may not be sent)")
     if answer.shown:
         lines.append(f"  shown    {', '.join(answer.shown)}")
     lines += [f"  change   {sentence}" for sentence in answer.would_change]

@@ -4,10 +4,9 @@ import argparse
 import json
 import sys
 
-from gateway.app import base_of, load_settings
-from gateway.backends.bundle_files import read_sources
+from gateway.app import load_bundle
 from gateway.backends.clock import SystemClock
-from gateway.bundle import Bundle, build
+from gateway.bundle import Bundle
 from gateway.cli.exits import Exit
 from gateway.cli.say import local, parse_moment
 from gateway.domain.access import Window, WindowState
@@ -48,7 +47,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(args: argparse.Namespace) -> int:
     """Look it up; print; exit."""
-    bundle = build(read_sources(load_settings(args.config), base_of(args.config)))
+    bundle = load_bundle(args.config)
     salons = bundle.calendar.salons
     if args.salon is not None and args.salon not in salons:
         near = did_you_mean(args.salon, salons)

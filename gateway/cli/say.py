@@ -73,6 +73,17 @@ def parse_moment(text: str, timezone: str) -> Instant:
     return instant(moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone)))
 
 
+def known_app(typed: str | None, apps: Collection[str]) -> str | None:
+    """The app of `--app`.
+
+    Raises:
+        ValueError: gateway.yaml does not declare it.
+    """
+    if typed is not None and typed not in apps:
+        raise ValueError(f"unknown app `{typed}`; {did_you_mean(typed, apps)}")
+    return typed
+
+
 def known_roles(typed: Iterable[str] | None, roles: Collection[Role]) -> frozenset[Role] | None:
     """The roles of `--role`, with or without their prefix; None if none was given.
 

@@ -3,10 +3,9 @@
 import argparse
 import json
 
-from gateway.app import base_of, load_settings
-from gateway.backends.bundle_files import read_sources
+from gateway.app import load_bundle
 from gateway.backends.clock import SystemClock
-from gateway.bundle import Bundle, build
+from gateway.bundle import Bundle
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_table
 from gateway.domain.subject import ANYONE
@@ -41,7 +40,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
 
 def run(args: argparse.Namespace) -> int:
     """List; exit."""
-    bundle = build(read_sources(load_settings(args.config), base_of(args.config)))
+    bundle = load_bundle(args.config)
     now = SystemClock().now()
     people = sorted(bundle.roster.members.values(), key=lambda member: member.staff)
     if args.output == "json":

@@ -7,16 +7,16 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.app import base_of, load_keys, load_settings, state_store
+from gateway.app import base_of, load_settings, state_store, token_policy
 from gateway.backends.bundle_files import read_sources
 from gateway.backends.clock import SystemClock
 from gateway.bundle import build
 from gateway.cli.exits import Exit
-from gateway.cli.say import known_roles
+from gateway.cli.say import known_app, known_roles
 from gateway.domain.finding import did_you_mean
 from gateway.domain.subject import DeviceId, Role, StaffId, device_id
 from gateway.domain.time import Instant
-from gateway.identity.claims import ClaimNames, issue
+from gateway.identity.claims import issue
 from gateway.settings import Settings
 
 EPILOG = """\
@@ -69,8 +69,6 @@ def run(args: argparse.Namespace) -> int:
         known = [name.removeprefix("staff:") for name in bundle.people]
         near = did_you_mean(args.staff.removeprefix("staff:"), known)
         problem = f"`{args.staff}` is not on the roster; {near}"
-    elif args.app is not None and args.app not in bundle.apps:
-        problem = f"unknown app `{args.app}`; {did_you_mean(args.app, bundle.apps)}"
     elif not 1 <= args.hours <= MAX_HOURS:
         problem = f"`--hours` is 1 to {MAX_HOURS}"
     elif args.role and settings.tokens.claims.roles is None:
@@ -82,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         wish = Wish(
             staff=staff,
             device=device_id(args.device) if args.device else None,
-            app=args.app,
+            app=known_app(args.app, bundle.apps),
             roles=known_roles(args.role, bundle.roles),
             hours=args.hours,
         )
@@ -101,7 +99,8 @@ async def issue_token(settings: Settings, base: Path, wish: Wish, now: Instant) 
         ValueError: there is no shared secret to sign with, or the wish cannot be had.
         StateUnavailableError: the epoch cannot be read.
     """
-    for key in load_keys(settings, base).keys:
+    policy = token_policy(settings, base)
+    for key in policy.keys.keys:
         if isinstance(key.material, bytes):
             secret, algorithm, kid = key.material, key.algorithm, key.kid
             break
@@ -112,14 +111,13 @@ async def issue_token(settings: Settings, base: Path, wish: Wish, now: Instant) 
         epoch = await epochs.enrol(wish.staff, wish.device, now)
     finally:
         await epochs.close()
-    tokens = settings.tokens
     return issue(
         key=secret,
         algorithm=algorithm,
         kid=kid,
-        issuer=tokens.issuer,
-        audience=tokens.audience,
-        names=ClaimNames(**tokens.claims.model_dump()),
+        issuer=policy.issuer,
+        audience=policy.audience,
+        names=policy.names,
         staff=wish.staff,
         device=wish.device,
         app=wish.app,

@@ -30,14 +30,14 @@ class Cell:
 
     def firing(self, principal: Principal, facts: Facts) -> "Firing":
         """The rows that fire under these facts."""
-        may_use = principal.acting | {principal.staff}
         return Firing(
             denies=tuple(r.ref for r in self.denies if r.condition.fires(facts, deny=True)),
             hours=tuple(r.ref for r in self.hours if r.condition.fires(facts, deny=True)),
             allows=tuple(
                 r.ref
                 for r in self.allows
-                if r.who in may_use and r.condition.fires(facts, deny=False)
+                if (r.who in principal.acting or r.who == principal.staff)
+                and r.condition.fires(facts, deny=False)
             ),
         )
 
