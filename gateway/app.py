@@ -7,6 +7,7 @@ import os
 import ssl
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -221,6 +222,8 @@ def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
         cookie=settings.tokens.cookie,
         origins=frozenset(settings.tokens.origins),
         inject=tuple(upstream.headers.items()),
+        lookup_headers=tuple(upstream.lookup_headers.items()),
+        trusted_proxies=tuple(map(ip_network, settings.listen.trusted_proxies)),
         pass_cookies=frozenset(upstream.pass_cookies),
         forward_token=upstream.forward_token,
         preserve_host=upstream.preserve_host,

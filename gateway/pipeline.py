@@ -1,7 +1,8 @@
 """One request, stage by stage. Read this file first.
 
 guard -> canonical target -> route -> identify -> device session -> standing -> decide
-      -> question asked? -> forward -> cut -> still current? -> audit -> answer
+      -> question asked? -> body judged? -> records judged? -> forward -> cut
+      -> still current? -> audit -> answer
 
 INVARIANTS, each with a test of its name in tests/unit/test_pipeline.py:
 
@@ -15,14 +16,14 @@ Each stage hands out the only value that the next one takes (`Guarded`, `Canonic
 that is forgotten does not type-check.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.audit.entry import Entry, Phase
 from gateway.audit.quota import RefusalQuota
 from gateway.bundle import Bundle
-from gateway.domain.access import Access, Window
+from gateway.domain.access import Window
 from gateway.domain.decision import Denial, Passage, Permit, Refusal
 from gateway.domain.errors import GatewayError, OperatorError, RequestError, UpstreamError
 from gateway.domain.http import (
@@ -34,23 +35,39 @@ from gateway.domain.http import (
     Inbound,
     Outcome,
 )
-from gateway.domain.reason import STATUS, Reason
+from gateway.domain.obligation import RecordVerdict
+from gateway.domain.reason import STATUS, Cause, Reason
+from gateway.domain.record import Asker
+from gateway.domain.resource import Resource
 from gateway.domain.subject import Principal, StaffId
 from gateway.domain.time import Instant
-from gateway.enforcer.decide import decide
+from gateway.enforcer.facts import Network
+from gateway.enforcer.ruling import Ruling
 from gateway.events import Event, emit
 from gateway.identity.claims import Claims, TokenPolicy, verify
 from gateway.identity.credential import credential
 from gateway.identity.principal import resolve
 from gateway.identity.session import StandingPrincipal, require_current, require_standing
+from gateway.mapping.client_address import client_address
 from gateway.mapping.guard import Guarded, WireLimits, guard
 from gateway.mapping.hygiene import answer_headers, location, request_headers
 from gateway.mapping.query import require_answerable
-from gateway.mapping.routes import RouteKind, RouteMatch, find
+from gateway.mapping.routes import Route, RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
-from gateway.masking.cut import MAX_CUT_BODY, Cut, content_is_json, cut, cut_error
-from gateway.masking.plan import Plan
-from gateway.masking.writes import fields_sent, require_json_body, require_writable
+from gateway.masking.cut import (
+    MAX_CUT_BODY,
+    NO_SUCH_RECORD_DETAIL,
+    Cut,
+    content_is_json,
+    cut,
+    cut_error,
+)
+from gateway.masking.writes import (
+    fields_sent,
+    read_body,
+    require_json_body,
+    require_writable,
+)
 from gateway.ports import (
     AuditTrail,
     Clock,
@@ -60,8 +77,10 @@ from gateway.ports import (
     Upstream,
     UpstreamAnswer,
 )
+from gateway.records import Bench, Touched, asker_of, changes, judge_change, seat
 
 MAX_PATH_IN_ENTRY = 256  # characters; the rest of a refused path tells nobody anything
+MISSING = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
 NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
 BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -85,6 +104,8 @@ class Doorway:
         preserve_host: the CRM gets the Host that the client named (Django and others check it).
         upstream_origin: scheme, host and port of the CRM, to recognise its own redirects.
         inject: headers that the CRM gets from us.
+        lookup_headers: those it gets instead with a look-up: the gateway's own credentials.
+        trusted_proxies: whose word on where a request comes from is taken.
     """
 
     limits: WireLimits
@@ -94,6 +115,8 @@ class Doorway:
     cookie: str | None = None
     origins: frozenset[str] = frozenset()
     inject: Headers = ()
+    lookup_headers: Headers = ()
+    trusted_proxies: tuple[Network, ...] = ()
     pass_cookies: frozenset[str] = frozenset()
     forward_token: bool = False
     preserve_host: bool = False
@@ -106,10 +129,14 @@ class Judged:
     Attributes:
         body: None = the request has none.
         content_type: what to say of it; None = nothing to say.
+        value: the body, strictly parsed.
+        fields: what it would change, by name.
     """
 
     body: bytes | None = None
     content_type: str | None = None
+    value: Mapping[str, Any] | None = None
+    fields: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,6 +176,8 @@ class Pipeline:
         )
         window: Window | None = None
         try:
+            peer = client_address(inbound.peer, inbound.headers, self.doorway.trusted_proxies)
+            entry = replace(entry, peer=peer or inbound.peer)
             guarded = guard(inbound, self.doorway.limits)
             target = canonical(guarded)
             match = find(bundle.adapter.routes, inbound.method, target)
@@ -161,23 +190,38 @@ class Pipeline:
             principal = resolve(claims, bundle.people)
             entry = _with_person(entry, principal)
             current = require_current(principal, await self._floor(principal))
-            person = require_standing(current, bundle.today(principal.salon, now))
+            person = require_standing(current, bundle.today(principal.home.salon, now))
             match = _require_mapped(match)
             if match.route.kind is RouteKind.PASS:
                 return await self._pass(
                     Passage(reason=Reason.PASSED), guarded, target, body, entry, started, principal
                 )
-            window = bundle.window(person.salon, now)
+            window = bundle.window(person.home.salon, now)
             entry = _with_route(entry, match, window)
-            permit_or_denial = self._decide(bundle, person, match, window, now, inbound.peer)
-            if isinstance(permit_or_denial, Denial):
-                return await self._deny(permit_or_denial, entry, window, started)
-            permit = permit_or_denial
+            ruling = self._rule(bundle, person, match, now, peer)
+            entry = replace(entry, facts=ruling.noted)
+            if isinstance(ruling.decision, Denial):
+                window = bundle.window(ruling.decision.salon or person.home.salon, now)
+                return await self._deny(ruling.decision, entry, window, started)
+            permit = ruling.decision
             entry = replace(entry, rules=permit.by, exempt=permit.exempt)
-            require_answerable(match.route, target.query, permit.hidden)
-            sent = await self._judged_body(guarded, body, match, permit)
+            change = changes(guarded.method, match.route)
+            bench = seat(bundle, person, match.route, permit, now, peer, change=change)
+            require_answerable(match.route, target.query, bench.secret)
+            sent = await self._judged_body(guarded, body, match)
+            touched = await self._judged_records(
+                bundle, guarded, target, match, permit, asker_of(bundle, person, now), sent
+            )
+            entry = _with_records(entry, match.route.resource, touched)
+            require_writable(
+                sent.fields,
+                hidden=touched.verdict.hidden,
+                unwritable=touched.verdict.unwritable,
+                method=guarded.method,
+                resource=match.route.resource,
+            )
             entry, answer = await self._exchange(
-                bundle, guarded, target, match, permit, principal, sent, entry
+                guarded, target, match, permit, bench, principal, sent, entry
             )
         except GatewayError as error:
             return await self._refuse(entry, error, window, started)
@@ -188,7 +232,7 @@ class Pipeline:
             return await self._refuse(entry, failed, window, started)
         else:
             if entry.exempt:
-                self.meter.exempt_access(principal.first_role, match.route.resource.name)
+                self.meter.exempt_access(principal.home.first_role, match.route.resource.name)
             self._count(entry, started)
             return answer
 
@@ -204,55 +248,87 @@ class Pipeline:
 
     # -- may they -------------------------------------------------------------------------
 
-    def _decide(
+    def _rule(
         self,
         bundle: Bundle,
         person: StandingPrincipal,
         match: RouteMatch,
-        window: Window,
         now: Instant,
-        peer: str,
-    ) -> Permit | Denial:
+        peer: str | None,
+    ) -> Ruling:
         """Ask the decision point, and measure it."""
         started = self.clock.monotonic()
-        access = Access(
-            principal=person,
-            resource=match.route.resource,
-            action=match.route.action,
-            facts=bundle.facts(person, window, now, peer),
-        )
-        decision = decide(bundle.index, access)
+        ruling = bundle.ruling(person, match.route.resource, match.route.action, now, peer)
         self.meter.decided(self.clock.monotonic() - started)
-        return decision
+        return ruling
 
-    async def _judged_body(
-        self, guarded: Guarded, body: BodySource, match: RouteMatch, permit: Permit
-    ) -> Judged:
-        """Read what the client sends and refuse what they may not write."""
-        resource = match.route.resource
-        data, content_type, sent = None, None, frozenset[str]()
-        if _has_body(guarded):
-            if guarded.method not in {"POST", "PUT", "PATCH"}:
-                raise RequestError(
-                    Reason.BODY_INVALID, f"A {guarded.method} carries no body here."
-                )
-            data = await body.read(self.doorway.max_request_body)
-        if data:
-            content_type = require_json_body(guarded.headers)
-            sent = fields_sent(data, resource, record=match.record)
-        # Also when nothing is sent: an empty PUT may empty the record.
-        require_writable(sent, permit, method=guarded.method, resource=resource)
-        return Judged(body=data, content_type=content_type)
+    async def _judged_body(self, guarded: Guarded, body: BodySource, match: RouteMatch) -> Judged:
+        """Read what the client sends, and name the fields in it."""
+        if not _has_body(guarded):
+            return Judged()
+        if guarded.method not in {"POST", "PUT", "PATCH"}:
+            raise RequestError(Reason.BODY_INVALID, f"A {guarded.method} carries no body here.")
+        data = await body.read(self.doorway.max_request_body)
+        if not data:
+            return Judged(body=data)
+        content_type = require_json_body(guarded.headers)
+        value = read_body(data)
+        route = match.route
+        sent = fields_sent(value, route.resource, record=match.record, ids=_id_members(route))
+        return Judged(body=data, content_type=content_type, value=value, fields=sent)
 
-    # -- there and back -------------------------------------------------------------------
-
-    async def _exchange(
+    async def _judged_records(
         self,
         bundle: Bundle,
         guarded: Guarded,
         target: CanonicalTarget,
         match: RouteMatch,
         permit: Permit,
+        asker: Asker,
+        sent: Judged,
+    ) -> Touched:
+        """Judge the records that a change names; what only asks is judged by its answer."""
+        if not changes(guarded.method, match.route):
+            return Touched(
+                verdict=RecordVerdict(
+                    passes=True, hidden=permit.hidden, unwritable=permit.unwritable
+                )
+            )
+
+        async def fetch(at: CanonicalTarget) -> bytes:
+            return await self._looked_up(permit, guarded, at)
+
+        return await judge_change(bundle, permit, match, asker, target.query, sent.value, fetch)
+
+    async def _looked_up(self, permit: Permit, guarded: Guarded, target: CanonicalTarget) -> bytes:
+        """The CRM's record, as it is before the change. Nothing of it goes to the client."""
+        door = self.doorway
+        headers = self._outgoing(guarded, "", cut=True, inject=door.lookup_headers or door.inject)
+        answer = await self.upstream.send(
+            permit, method="GET", target=target, headers=_without_body(headers), body=None
+        )
+        try:
+            if answer.status in MISSING:
+                raise RequestError(
+                    Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING
+                )
+            if answer.status != 200 or not content_is_json(answer.headers):
+                raise UpstreamError(
+                    Reason.LOOKUP_FAILED, "The CRM did not show the record that this would change."
+                )
+            return await answer.read(MAX_CUT_BODY)
+        finally:
+            await answer.close()
+
+    # -- there and back -------------------------------------------------------------------
+
+    async def _exchange(
+        self,
+        guarded: Guarded,
+        target: CanonicalTarget,
+        match: RouteMatch,
+        permit: Permit,
+        bench: Bench,
         principal: Principal,
         sent: Judged,
         entry: Entry,
@@ -261,9 +337,11 @@ class Pipeline:
 
         Nothing of the answer leaves before its entry is on disk.
         """
-        plan = bundle.plan(match.route, permit.hidden)
+        plan = bench.plan
         write = guarded.method not in SAFE_METHODS
         headers = self._outgoing(guarded, entry.request_id, cut=not plan.nothing_to_do)
+        # Whether a record may be seen, only the record tells; the client gets its head alone.
+        method = "GET" if guarded.method == "HEAD" and permit.refuses else guarded.method
         if sent.content_type is not None:
             headers = _with_content_type(headers, sent.content_type)
         if write:
@@ -271,7 +349,7 @@ class Pipeline:
         began = self.clock.monotonic()
         try:
             forwarded = await self.upstream.send(
-                permit, method=guarded.method, target=target, headers=headers, body=sent.body
+                permit, method=method, target=target, headers=headers, body=sent.body
             )
         except Exception as error:
             # Only a connection that was never made proves that nothing was applied.
@@ -280,27 +358,37 @@ class Pipeline:
                 raise _applied_not_shown(error, entry.request_id) from error
             raise
         try:
-            answer, made = await self._shown(forwarded, guarded, match, plan)
+            answer, made = await self._shown(forwarded, guarded, match, permit, bench)
             self.meter.forwarded(self.clock.monotonic() - began)
             require_current(principal, await self._floor(principal))
             entry = replace(entry, status=answer.status, reason=Reason.RULE_ALLOWS)
             if made is not None:
-                entry = replace(entry, shown=made.shown_fields, hidden=made.hidden_fields)
+                entry = replace(
+                    entry,
+                    shown=made.shown_fields,
+                    hidden=made.hidden_fields,
+                    refused=made.refused,
+                )
             await self.audit.append(entry)
         except BaseException as error:
             await forwarded.close()
             if write and isinstance(error, Exception):
                 raise _applied_not_shown(error, entry.request_id) from error
             raise
-        for field_class, count in made.dropped.items() if made is not None else ():
-            self.meter.dropped(match.route.resource.name, field_class, count)
+        if made is not None:
+            for field_class, count in made.dropped.items():
+                self.meter.dropped(match.route.resource.name, field_class, count)
+            if made.refused:
+                self.meter.records_refused(match.route.resource.name, made.refused)
         return entry, answer
 
-    def _outgoing(self, guarded: Guarded, request_id: str, *, cut: bool) -> Headers:
+    def _outgoing(
+        self, guarded: Guarded, request_id: str, *, cut: bool, inject: Headers | None = None
+    ) -> Headers:
         door = self.doorway
         return request_headers(
             guarded,
-            inject=door.inject,
+            inject=door.inject if inject is None else inject,
             pass_cookies=door.pass_cookies,
             forward_token=door.forward_token,
             request_id=request_id,
@@ -312,25 +400,38 @@ class Pipeline:
         )
 
     async def _shown(
-        self, answer: UpstreamAnswer, guarded: Guarded, match: RouteMatch, plan: Plan
+        self,
+        answer: UpstreamAnswer,
+        guarded: Guarded,
+        match: RouteMatch,
+        permit: Permit,
+        bench: Bench,
     ) -> tuple[Answer, Cut | None]:
         """What of the CRM's answer may be seen: cut, or streamed if nothing is to be cut."""
+        plan, route = bench.plan, match.route
         if plan.nothing_to_do:
             return await self._streamed(answer, guarded), None
         if answer.status in REDIRECTS or answer.status < 200:
             raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
+        if permit.refuses and answer.status in MISSING and not changes(guarded.method, route):
+            # The same answer as for a record that is there but may not be seen.
+            raise RequestError(
+                Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING
+            )
         headers = answer_headers(
             answer.headers,
             cut=True,
-            allowed=match.route.answer_headers,
+            # Where records may be kept back, no header may count them all.
+            allowed=frozenset() if permit.refuses else route.answer_headers,
             pass_cookies=self.doorway.pass_cookies,
         )
-        if guarded.method == "HEAD" or answer.status in BODYLESS:
+        head_only = guarded.method == "HEAD"
+        if answer.status in BODYLESS or (head_only and not permit.refuses):
             await answer.close()
             return Answer(status=answer.status, headers=headers), None
         body = await answer.read(MAX_CUT_BODY)
         if answer.status >= 400:
-            made = cut_error(body, plan)
+            made = cut_error(body, plan, judges=bench.judges)
         elif not body:
             return Answer(status=answer.status, headers=headers), None
         elif not content_is_json(answer.headers):
@@ -338,8 +439,9 @@ class Pipeline:
         elif answer.status == 206:
             raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM answered with a part only.")
         else:
-            made = cut(body, plan)
-        return Answer(status=answer.status, headers=headers, body=made.body), made
+            made = cut(body, plan, judge=bench.judge, judges=bench.judges)
+        shown = b"" if head_only else made.body
+        return Answer(status=answer.status, headers=headers, body=shown), made
 
     async def _streamed(self, answer: UpstreamAnswer, guarded: Guarded) -> Answer:
         """An answer that needs no cut, chunk by chunk."""
@@ -401,7 +503,7 @@ class Pipeline:
 
     async def _deny(self, denial: Denial, entry: Entry, window: Window, started: float) -> Refusal:
         """A decision against the request."""
-        entry = replace(entry, rules=denial.by)
+        entry = replace(entry, rules=denial.by, salon=denial.salon or entry.salon)
         return await self._refuse(entry, RequestError(denial.reason), window, started)
 
     async def _refuse(
@@ -416,8 +518,10 @@ class Pipeline:
             except GatewayError as failed:
                 if reason is not Reason.APPLIED_NOT_SHOWN:  # that one must be told as it is
                     return await self._refuse(entry, failed, window, started)
-        if error.cause is not None:
+        if error.cause is not None and reason is Reason.UNAUTHENTICATED:
             self.meter.unauthenticated(error.cause)
+        if error.cause is Cause.RECORD_REFUSED and entry.resource:
+            self.meter.records_refused(entry.resource, 1)
         if reason is Reason.OUTSIDE_HOURS and entry.roles and entry.resource:
             self.meter.after_hours_attempt(entry.roles[0], entry.resource)
         self._count(entry, started)
@@ -490,12 +594,12 @@ def _require_mapped(match: RouteMatch | None) -> RouteMatch:
 
 
 def _with_person(entry: Entry, principal: Principal) -> Entry:
-    first = principal.first_role
-    others = sorted(principal.acting - {first})
+    first = principal.home.first_role
+    others = sorted({role for post in principal.posts for role in post.acting} - {first})
     return replace(
         entry,
         staff=principal.staff,
-        salon=principal.salon,
+        salon=principal.home.salon,
         roles=(first, *others),
         device=principal.device,
         app=principal.app,
@@ -512,6 +616,30 @@ def _with_route(entry: Entry, match: RouteMatch, window: Window) -> Entry:
         record=match.record,
         window=window.state,
     )
+
+
+def _with_records(entry: Entry, resource: Resource, touched: Touched) -> Entry:
+    """The records that a change names besides the path's, and what was known of a single one."""
+    further = tuple(record for record in touched.ids if record != entry.record)
+    state = touched.state
+    if state is None:
+        return replace(entry, ids=further)
+    return replace(
+        entry,
+        ids=further,
+        record_salon=state.salon,
+        record_facts=tuple(state.noted(fact.name for fact in resource.facts)),
+    )
+
+
+def _id_members(route: Route) -> frozenset[str]:
+    """Members of a body that name records: judged as such, they are not fields that are sent."""
+    return frozenset(source.path.steps[0] for source in route.ids if source.path.steps)
+
+
+def _without_body(headers: Headers) -> Headers:
+    """The headers, without those that speak of the body of another request."""
+    return tuple((n, v) for n, v in headers if not n.lower().startswith("content-"))
 
 
 def _with_content_type(headers: Headers, content_type: str) -> Headers:

@@ -214,6 +214,10 @@ class Meter(Protocol):
         """Count values that left an answer, by field class (`-` for fields without one)."""
         ...
 
+    def records_refused(self, resource: str, count: int) -> None:
+        """Count records that were kept back: they exist, but their facts or salon refuse."""
+        ...
+
     def policy_loaded(self, digest: str, at: Instant) -> None:
         """A policy came into force."""
         ...

@@ -71,6 +71,7 @@ class Listen(Strict):
     certificate: str | None = None  # PEM chain
     key: str | None = None
     names: tuple[str, ...] = ()  # Host values to answer to; none = any well-formed one
+    trusted_proxies: tuple[Network, ...] = ()  # whose `X-Forwarded-For` is believed
 
     @model_validator(mode="after")
     def _both_or_none(self) -> Self:
@@ -93,6 +94,7 @@ class Upstream(Strict):
     url: Origin
     adapter: str
     headers: dict[str, str] = Field(default_factory=dict)
+    lookup_headers: dict[str, str] = Field(default_factory=dict)  # instead, for look-ups
     pass_cookies: tuple[str, ...] = ()
     forward_token: bool = False
     preserve_host: bool = False

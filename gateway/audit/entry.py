@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from gateway.domain.access import WindowState
-from gateway.domain.decision import RuleRef
 from gateway.domain.reason import Cause, Reason
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
 
@@ -32,6 +32,12 @@ class Entry:
         route: the adapter's route as written (`GET /api/clients/{id}`), None if unmapped.
         record: the record id from the path, if the route names one.
         status, reason: of what the client was sent; None on an intent and a tally.
+        ids: further records that the request names.
+        facts: what was known from the request and some rule asks about, in the person's first
+            salon: `app:phone` was true, `?approved_device` not known, the rest false.
+        record_salon, record_facts: of the one record that was judged, likewise.
+        refused: how many records of the answer the rules kept back.
+        would, would_hide: what observed rules, or an observed policy, would have done.
         shown, hidden: field names, sorted, of answers that were cut; () otherwise.
         suppressed: how many earlier refusals of unidentified callers this line stands for.
     """
@@ -58,6 +64,13 @@ class Entry:
     reason: Reason | None = None
     cause: Cause | None = None
     rules: tuple[RuleRef, ...] = ()
+    ids: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+    record_salon: str | None = None
+    record_facts: tuple[str, ...] = ()
+    refused: int = 0
+    would: Reason | None = None
+    would_hide: tuple[str, ...] = ()
     shown: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
     suppressed: int = 0

@@ -34,7 +34,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from gateway.backends.clock import SystemClock
-from gateway.domain.reason import ALLOWING, Cause, Reason
+from gateway.domain.reason import ALLOWING, RECORD_CAUSES, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import Instant
 from gateway.ports import Clock, Labels
@@ -125,6 +125,12 @@ DROPPED = _metric(
     "resource",
     "field_class",
 )
+RECORDS_REFUSED = _metric(
+    Kind.COUNTER,
+    "records_refused_total",
+    "Records that were kept back: they exist, but their facts or their salon refuse.",
+    "resource",
+)
 REQUEST_SECONDS = _seconds(
     "request_duration_seconds", "Whole requests, refused ones included.", *_ROUND_TRIP
 )
@@ -175,6 +181,7 @@ METRICS: tuple[Metric, ...] = (
     AFTER_HOURS,
     EXEMPT,
     DROPPED,
+    RECORDS_REFUSED,
     REQUEST_SECONDS,
     DECISION_SECONDS,
     UPSTREAM_SECONDS,
@@ -245,7 +252,7 @@ class PrometheusMeter(Collector):
         # Counters that alerts watch exist from the start: rate() needs a zero to rise from.
         for metric in (POLICY_FAILURES, SERIES_DROPPED):
             self._numbers[metric].series[()] = 0
-        for cause in Cause:
+        for cause in (cause for cause in Cause if cause not in RECORD_CAUSES):
             self._add(UNAUTHENTICATED, (cause,), 0)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -289,6 +296,10 @@ class PrometheusMeter(Collector):
         """Count values that left an answer, by field class (`-` for fields without one)."""
         if count > 0:  # a counter never goes down
             self._add(DROPPED, (resource, field_class), count)
+
+    def records_refused(self, resource: str, count: int) -> None:
+        """Count records that were kept back."""
+        self._add(RECORDS_REFUSED, (resource,), count)
 
     def policy_loaded(self, digest: str, at: Instant) -> None:
         """A policy came into force: the one series of `policy_info` is replaced."""

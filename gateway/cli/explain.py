@@ -3,7 +3,9 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 from gateway.app import load_bundle
@@ -11,14 +13,19 @@ from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle
 from gateway.cli.exits import Exit
 from gateway.cli.say import known_app, known_roles, local, parse_moment
-from gateway.domain.subject import StaffId, device_id, staff_id
-from gateway.tools.explain import Explanation, Question, explain
+from gateway.domain.subject import device_id, staff_id
+from gateway.texts.jsontext import parse_strict_json
+from gateway.tools.explain import Explanation, Question, explain, home_clock
 
+MAX_RECORD_DEPTH = 32
+MAX_RECORD_BYTES = 2**20
 EPILOG = """\
 examples:
   salon-gateway explain --who mei GET /api/clients/7
   salon-gateway explain --who mei --app phone --at 2026-11-24T21:30 GET /api/clients
   salon-gateway explain --who mei GET /api/clients/export
+  salon-gateway explain --who mei --record {"stylist_id":"mei"} GET /api/clients/7
+                                     (quote it for your shell; @FILE reads it from a file)
 
 exit codes: 0 it goes through, 1 it is refused, 2 usage, 3 the policy does not load
 """
@@ -40,6 +47,11 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     words.add_argument(
         "--role", action="append", metavar="ROLE", help="narrow the token to this role"
     )
+    words.add_argument(
+        "--record",
+        metavar="JSON",
+        help="the record it is about, as the CRM's JSON has it, or a file with it (`@FILE`)",
+    )
     words.add_argument("--peer", default="127.0.0.1", help="the address it comes from")
     words.add_argument("method", metavar="METHOD")
     words.add_argument("target", metavar="PATH", help="with its query, as the CRM's app sends it")
@@ -51,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
     bundle = load_bundle(args.config)
     try:
         question = _question(args, bundle)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"salon-gateway explain: {error}", file=sys.stderr)
         return Exit.USAGE
     answer = explain(bundle, question)
@@ -66,7 +78,7 @@ def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
     staff = staff_id(args.who.removeprefix("staff:"))
     at = SystemClock().now()
     if args.at:
-        at = parse_moment(args.at, _timezone(bundle, staff))
+        at = parse_moment(args.at, home_clock(bundle, staff))
     ip_address(args.peer)  # raises ValueError with a readable message
     return Question(
         staff=staff,
@@ -77,13 +89,21 @@ def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
         app=known_app(args.app, bundle.apps),
         roles=known_roles(args.role, bundle.roles),
         peer=args.peer,
+        record=None if args.record is None else _record(args.record),
     )
 
 
-def _timezone(bundle: Bundle, staff: StaffId) -> str:
-    member = bundle.roster.members.get(staff)
-    hours = bundle.hours(member.salon) if member else None
-    return hours.timezone if hours else "UTC"
+def _record(typed: str) -> Mapping[str, Any]:
+    """The record of `--record`.
+
+    Raises:
+        ValueError: it is not one JSON object.
+    """
+    data = Path(typed[1:]).read_bytes() if typed.startswith("@") else typed.encode()
+    value = parse_strict_json(data, MAX_RECORD_DEPTH, MAX_RECORD_BYTES)
+    if not isinstance(value, dict):
+        raise ValueError("`--record` is one JSON object")  # noqa: TRY004  # a wrong argument
+    return value
 
 
 def sentences(answer: Explanation) -> list[str]:
@@ -109,11 +129,16 @@ def sentences(answer: Explanation) -> list[str]:
         lines.append(f"  stop     {stop.reason}: {stop.detail}{places}")
     if answer.allowed_by:
         lines.append(f"  allow    {', '.join(map(str, answer.allowed_by))}")
+    if answer.only:
+        lines.append(f"  only     records with {answer.only}; others as if they did not exist")
+    lines += [f"  salon    {sentence}" for sentence in answer.elsewhere]
     if answer.exempt:
         lines.append("  exempt   outside the hours, let through for an exempt role, and counted")
     for field in answer.hidden:
         why = ", ".join(map(str, field.by)) if field.by else "no rule shows it"
-        lines.append(f"  hidden   {field.name} ({why})")
+        unless = f" unless {field.unless}" if field.unless else ""
+        why = f" ({why})" if field.by or not field.unless else ""
+        lines.append(f"  hidden   {field.name}{unless}{why}")
     if answer.unwritable and answer.question.method in {"POST", "PUT", "PATCH"}:
         lines.append(f"  unsent   {', '.join(answer.unwritable)} (may not be sent)")
     if answer.shown:
@@ -143,7 +168,10 @@ def as_data(answer: Explanation) -> dict[str, Any]:
         ],
         "allowed_by": list(map(str, answer.allowed_by)),
         "exempt": answer.exempt,
+        "only": answer.only,
+        "elsewhere": list(answer.elsewhere),
         "hidden": {field.name: list(map(str, field.by)) for field in answer.hidden},
+        "hidden_unless": {field.name: field.unless for field in answer.hidden if field.unless},
         "shown": list(answer.shown),
         "unwritable": list(answer.unwritable),
         "would_change": list(answer.would_change),

@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> int:
         (
             member.staff,
             member.name,
-            member.salon,
-            ", ".join(member.roles) + _inherited(bundle, member),
+            ", ".join(member.salons),
+            _roles(member) + _inherited(bundle, member),
             standing(bundle, member, now),
         )
         for member in people
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 
 def standing(bundle: Bundle, member: Member, now: Instant) -> str:
     """`works here`, `joins ...`, `on notice since ...` or `left ...`."""
-    today = bundle.today(member.salon, now)
+    today = bundle.today(next(iter(member.salons)), now)
     if member.leaves_on is not None and today > member.leaves_on:
         return f"left on {member.leaves_on}"
     if today < member.joined:
@@ -74,8 +74,16 @@ def standing(bundle: Bundle, member: Member, now: Instant) -> str:
     return "works here"
 
 
+def _roles(member: Member) -> str:
+    """The roles; with their salon for somebody who works in several."""
+    if len(member.salons) == 1:
+        return ", ".join(*member.salons.values())
+    return "; ".join(f"{salon}: {', '.join(roles)}" for salon, roles in member.salons.items())
+
+
 def _inherited(bundle: Bundle, member: Member) -> str:
-    more = bundle.people[member.staff].held - {*member.roles, ANYONE}
+    given = {role for roles in member.salons.values() for role in roles}
+    more = bundle.people[member.staff].held - {*given, ANYONE}
     return f" ({', '.join(sorted(more))})" if more else ""
 
 
@@ -83,8 +91,7 @@ def _data(bundle: Bundle, member: Member, now: Instant) -> dict[str, object]:
     return {
         "staff": member.staff,
         "name": member.name,
-        "salon": member.salon,
-        "roles": list(member.roles),
-        "held": sorted(bundle.people[member.staff].held),
+        "salons": {salon: list(roles) for salon, roles in member.salons.items()},
+        "held": {post.salon: sorted(post.held) for post in bundle.people[member.staff].posts},
         "standing": standing(bundle, member, now),
     }

@@ -12,6 +12,11 @@ from gateway.domain.time import Instant
 # Names as rules spell them: `inside_window`, `app:phone`, `role:manager`, `on_notice`.
 Facts = Mapping[str, bool | None]
 
+# Of the request or the salon's hours, with a plain name: no fact of a record may share it.
+REQUEST_CONDITIONS = frozenset(
+    {"approved_device", "on_notice", "nda_signed", "trained", "inside_window", "outside_window"}
+)
+
 
 class WindowState(StrEnum):
     """Where an instant lies against a salon's opening hours."""
@@ -50,10 +55,11 @@ class Access:
 
     Attributes:
         action: the route's action, of the adapter's closed list.
-        facts: every condition known from the request, by name; a missing name is unknown.
+        facts: salon → every condition known from the request there, by name; a missing name
+            is unknown. Facts of the record never stand here.
     """
 
     principal: Principal
     resource: Resource
     action: str
-    facts: Facts
+    facts: Mapping[str, Facts]

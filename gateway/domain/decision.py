@@ -4,21 +4,14 @@ A decision is a value: built once, never changed, and carrying everything that t
 entry, the metrics and the lock screen need, so nobody downstream asks the rules again.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from gateway.domain.obligation import REFUSED, Grant, RecordVerdict, all_of
 from gateway.domain.reason import ALLOWING, Cause, Reason
+from gateway.domain.record import RecordState
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.time import Instant
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class RuleRef:
-    """Where a rule stands, so a person can go and look: `salon_rules.csv:41`."""
-
-    file: str
-    line: int  # 1-based, as editors count
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,22 +19,57 @@ class Permit:
     """The request may go to the CRM, with these duties on the way there and back.
 
     Attributes:
-        by: the rules that allow it.
-        hidden: field names (and `unmapped`) that leave the answer and may not be asked about.
-        unwritable: field names (and `unmapped`) that may not be sent.
+        by: the rules that allow it, in whatever salon and under whatever facts of the record.
+        hidden: field names (and `unmapped`) that are hidden in some record that passes. They
+            may not be asked about: the answer would tell.
+        unwritable: field names (and `unmapped`) that may not be sent to some record that passes.
         exempt: allowed outside the window because of an exempt role; counted.
+        depends: what passes, is hidden or writable depends on the record; `judge` says how.
+            If not, every record passes with the `hidden` and `unwritable` above.
+        refuses: some record may not pass.
+        grants: salon → what it lets the person do. Salons that refused do not stand here.
+        everywhere: no salon of the person's refused, so a record of unknown salon may pass.
     """
 
     by: tuple[RuleRef, ...]
     hidden: frozenset[str] = frozenset()
     unwritable: frozenset[str] = frozenset()
     exempt: bool = False
+    depends: bool = False
+    refuses: bool = False
+    grants: Mapping[str, Grant] = field(default_factory=dict)
+    everywhere: bool = True
 
     def __post_init__(self) -> None:
         # INVARIANT: an allow names the rule that allowed it. An allow that nobody can
         # trace back to a line of salon_rules.csv is a bug, not a decision.
         if not self.by:
             raise ValueError("a permit needs at least one determining rule")
+        if self.depends and not self.grants:
+            raise ValueError("what depends on the record needs somebody to judge it")
+
+    @property
+    def asks(self) -> int:
+        """Every fact of the record that anything here asks about, one bit each."""
+        bits = 0
+        for grant in self.grants.values():
+            bits |= grant.asks
+        return bits
+
+    def judge(self, state: RecordState) -> RecordVerdict:
+        """The verdict on one record.
+
+        A record is judged by its own salon; one whose salon is not known must pass in all
+        of the person's. A salon where the person does not work lets nothing pass.
+        """
+        if not self.depends:
+            return RecordVerdict(passes=True, hidden=self.hidden, unwritable=self.unwritable)
+        if state.salon is not None:
+            grant = self.grants.get(state.salon)
+            return REFUSED if grant is None else grant.judge(state)
+        if not self.everywhere:
+            return REFUSED
+        return all_of(grant.judge(state) for grant in self.grants.values())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +78,12 @@ class Denial:
 
     Attributes:
         by: the rules that determined it; empty when nothing allowed it.
+        salon: whose rules and hours say so, for somebody who works in several.
     """
 
     reason: Reason
     by: tuple[RuleRef, ...] = ()
+    salon: str | None = None
 
     def __post_init__(self) -> None:
         if self.reason in ALLOWING:

@@ -15,6 +15,7 @@ class Reason(StrEnum):
     RULE_ALLOWS = "rule_allows"
     PASSED = "passed"  # a `pass` route: identity and standing, no rules
     PUBLIC = "public"  # a `public` route: nobody in particular
+    WOULD_DENY = "would_deny"  # observed, not enforced: the rules would have refused it
 
     # The wire: the request is not in the one form we accept.
     MALFORMED_REQUEST = "malformed_request"
@@ -37,6 +38,9 @@ class Reason(StrEnum):
     NO_RULE_ALLOWS = "no_rule_allows"
     OUTSIDE_HOURS = "outside_hours"
     DEVICE_NOT_APPROVED = "device_not_approved"
+    NO_SUCH_RECORD = "no_such_record"  # one answer for every record that may not be seen
+    NO_LOOKUP = "no_lookup"  # it depends on the record, and nothing says how to look it up
+    LOOKUP_FAILED = "lookup_failed"  # the CRM showed another record, or none that can be read
 
     # Does the question or the write touch what they may not see or change?
     UNKNOWN_PARAMETER = "unknown_parameter"
@@ -62,10 +66,11 @@ class Reason(StrEnum):
 
 
 class Cause(StrEnum):
-    """What exactly was wrong with a credential.
+    """What exactly was wrong, where telling it would tell too much.
 
-    Never told to the client (they all get the same 401); it stands in the audit entry and
-    in `salon_gateway_unauthenticated_total`.
+    Never told to the client: every wrong credential gets the same 401, every record that
+    may not be seen the same 404. It stands in the audit entry, and those of credentials in
+    `salon_gateway_unauthenticated_total`.
     """
 
     NO_CREDENTIAL = "no_credential"
@@ -82,6 +87,12 @@ class Cause(StrEnum):
     EPOCH_STALE = "epoch_stale"  # logged out: the token's epoch is behind the current one
     SESSION_UNKNOWN = "session_unknown"  # the state store does not know this person
 
+    # Behind one `no_such_record`:
+    RECORD_MISSING = "record_missing"  # the CRM has no such record
+    RECORD_REFUSED = "record_refused"  # it has, but the record's facts or its salon refuse
+
+
+RECORD_CAUSES = frozenset({Cause.RECORD_MISSING, Cause.RECORD_REFUSED})
 
 # The one place where reasons become HTTP statuses (RFC 9110 section 15).
 # A reason that stands for the CRM's own answer has no status of its own.
@@ -102,6 +113,9 @@ STATUS: dict[Reason, int] = {
     Reason.NO_RULE_ALLOWS: 403,
     Reason.OUTSIDE_HOURS: 403,
     Reason.DEVICE_NOT_APPROVED: 403,
+    Reason.NO_SUCH_RECORD: 404,
+    Reason.NO_LOOKUP: 403,
+    Reason.LOOKUP_FAILED: 502,
     Reason.UNKNOWN_PARAMETER: 403,
     Reason.PARAMETER_INVALID: 400,
     Reason.HIDDEN_FIELD_ASKED: 403,
@@ -121,4 +135,4 @@ STATUS: dict[Reason, int] = {
     Reason.INTERNAL_ERROR: 500,
 }
 
-ALLOWING = frozenset({Reason.RULE_ALLOWS, Reason.PASSED, Reason.PUBLIC})
+ALLOWING = frozenset({Reason.RULE_ALLOWS, Reason.PASSED, Reason.PUBLIC, Reason.WOULD_DENY})

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.fieldpath import FieldPath
+from gateway.domain.record import RecordFact, SalonOf
 
 UNMAPPED = "unmapped"  # the class of every member no field of the adapter names
 ANY = "*"
@@ -25,6 +26,19 @@ class Field:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Embed:
+    """Another record inside a record: the `client` of an appointment. Decided as what it is.
+
+    Attributes:
+        path: where it stands; a list of records if it ends in `[]`.
+        resource: the name of the resource that it is one of.
+    """
+
+    path: FieldPath
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
     """One kind of record in the CRM.
 
@@ -33,12 +47,18 @@ class Resource:
         sensitive: unknown members are dropped and counted; answers must be JSON we can read.
         id: where the record id stands; it always shows. None = the record has none.
         fields: by name.
+        facts: what rules may ask of a record. Their order numbers the bits of `RecordState`.
+        salon: which field tells a record's salon; None = nothing does.
+        embeds: name → another resource's records inside this one's. No name is a field's.
     """
 
     name: str
     sensitive: bool = True
     id: FieldPath | None = None
     fields: Mapping[str, Field] = field(default_factory=dict)
+    facts: tuple[RecordFact, ...] = ()
+    salon: SalonOf | None = None
+    embeds: Mapping[str, Embed] = field(default_factory=dict)
 
     @property
     def classes(self) -> frozenset[str]:

@@ -64,20 +64,41 @@ class RoleGraph:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Principal:
-    """An authenticated person on the roster, with the roles of this request.
+class Post:
+    """A person's roles in one salon, for this request.
 
     INVARIANT: `acting <= held`. A token may narrow what its bearer acts as; it never adds.
     Allows are asked of `acting`, denies of `held`, so that narrowing never widens.
 
     Attributes:
-        held: every role the roster and the `g` rows give, inherited ones and
+        held: every role the roster and the `g` rows give here, inherited ones and
             `role:anyone` included.
         acting: the part of `held` that this token may use.
         first_role: first in the roster; the only person-like label a metric may carry.
+    """
+
+    salon: str
+    held: frozenset[Role]
+    acting: frozenset[Role]
+    first_role: Role
+
+    def __post_init__(self) -> None:
+        if not self.acting <= self.held:
+            raise ValueError("a token may narrow the roster's roles, never add")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """An authenticated person on the roster, with the roles of this request.
+
+    Attributes:
+        posts: one for each salon the person works in, in the roster's order.
         device: the token's device, None when it names none.
         epoch: the token's device-session epoch.
         app: the token's `app` claim, None when it has none (an unknown fact).
+        narrowed_to: the roles the token claims; None = all that are held. Under one policy,
+            `staff` and this determine `posts`.
+        crm_id: as the CRM's records name the person.
         joined, on_notice_since, leaves_on, trained_until: dates on the salon's calendar;
             None = not given.
         nda_signed: None = the roster does not say.
@@ -85,13 +106,12 @@ class Principal:
     """
 
     staff: StaffId
-    salon: str
-    held: frozenset[Role]
-    acting: frozenset[Role]
-    first_role: Role
+    posts: tuple[Post, ...]
     device: DeviceId | None
     epoch: int
     app: str | None
+    narrowed_to: frozenset[Role] | None = None
+    crm_id: str = ""
     joined: date | None = None
     on_notice_since: date | None = None
     leaves_on: date | None = None
@@ -100,10 +120,11 @@ class Principal:
     approved_devices: frozenset[DeviceId] = frozenset()
 
     def __post_init__(self) -> None:
-        if not self.acting <= self.held:
-            raise ValueError("a token may narrow the roster's roles, never add")
+        salons = {post.salon for post in self.posts}
+        if not self.posts or len(salons) < len(self.posts):
+            raise ValueError("a person has one post in each salon, and at least one")
 
     @property
-    def subjects(self) -> frozenset[str]:
-        """The names that a rule's `who` may match for a deny."""
-        return self.held | {self.staff}
+    def home(self) -> Post:
+        """The first post on the roster: whose calendar and first role stand for the person."""
+        return self.posts[0]

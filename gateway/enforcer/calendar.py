@@ -13,8 +13,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
-from gateway.domain.decision import RuleRef
 from gateway.domain.finding import Finding, PolicyError, Severity
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import Role
 from gateway.enforcer.days import DayHours, DayPlan, HoursSource, SalonHours, Span, day_plan
 from gateway.enforcer.hours import (

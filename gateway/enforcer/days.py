@@ -16,7 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from gateway.domain.decision import RuleRef
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.time import Instant
 from gateway.enforcer.hours import EVERY, LAST, LocalInterval, RegularHoliday
 

@@ -4,18 +4,19 @@ from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from gateway.domain.access import Facts, Window
-from gateway.domain.subject import Principal
+from gateway.domain.subject import Post, Principal
 
 Network = IPv4Network | IPv6Network
 
 
 def known_facts(
     principal: Principal,
+    post: Post,
     attributes: Facts,
     window: Window,
     *,
     networks: Mapping[str, tuple[Network, ...]],
-    peer: str,
+    peer: str | None,
     apps: Collection[str],
     roles: Collection[str],
 ) -> dict[str, bool | None]:
@@ -25,26 +26,26 @@ def known_facts(
     nothing and it exempts from nothing.
 
     Args:
-        principal: who asks, with held and acting roles.
+        principal: who asks.
+        post: with which roles, in which salon.
         attributes: the roster's facts about the person (on_notice, trained, ...).
         window: the salon's window at the instant of the request.
         networks: configured networks by name.
-        peer: the socket peer's address.
+        peer: the address the request comes from; None = not known.
         apps: every declared app.
         roles: every declared role.
     """
-    address = ip_address(peer)
+    address = None if peer is None else ip_address(peer)
     facts: dict[str, bool | None] = dict(attributes)
     facts["inside_window"] = window.state.inside
     facts["outside_window"] = not window.state.inside
     for role in roles:
-        facts[role] = (
-            True if role in principal.acting else None if role in principal.held else False
-        )
+        facts[role] = True if role in post.acting else None if role in post.held else False
     # An app that nobody declared may be any of them under another name: `app:phone` decides.
     app = principal.app if principal.app in apps else None
     for name in apps:
         facts[f"app:{name}"] = None if app is None else app == name
     for name, ranges in networks.items():
-        facts[f"network:{name}"] = any(address in network for network in ranges)
+        inside = None if address is None else any(address in network for network in ranges)
+        facts[f"network:{name}"] = inside
     return facts

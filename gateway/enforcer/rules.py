@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.domain.decision import RuleRef
 from gateway.domain.finding import Finding, Place, PolicyError, Severity, did_you_mean
 from gateway.domain.resource import ANY, Vocabulary
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import ANYONE, MAX_ROLE_DEPTH, Role, RoleGraph
 from gateway.enforcer.when import Condition, ConditionError, ConditionNames, parse_condition
 
@@ -125,11 +125,10 @@ class _Reader:
     opened: bool = False  # an allow was read
     warned: bool = False
     targets: frozenset[str] = frozenset()
-    conditions: frozenset[str] = frozenset()
+    conditions: dict[tuple[str, bool], frozenset[str]] = field(default_factory=dict)
 
     def read(self, text: str) -> RuleSet:
         self.targets = frozenset(self.words.vocabulary.targets())
-        self.conditions = self.words.conditions.all()
         for number, line in enumerate(_lines(text), start=1):
             self._line(number, line)
         graph = RoleGraph(_parents(self.links))
@@ -178,7 +177,7 @@ class _Reader:
         self._check_who(who)
         self._check_resource(resource)
         actions = self._actions(action)
-        condition = self._condition(when)
+        condition = self._condition(when, resource.text, deny=effect.text != Effect.ALLOW)
         if effect.text not in set(Effect):
             self._refuse(effect.place, f"effect must be `allow` or `deny`, got `{effect.text}`")
         if len(self.findings) > before:
@@ -255,13 +254,28 @@ class _Reader:
                 self._refuse(cell.place, f"unknown action `{action}`; {near}")
         return frozenset(actions)
 
-    def _condition(self, cell: _Cell) -> Condition:
+    def _condition(self, cell: _Cell, resource: str, *, deny: bool) -> Condition:
+        if not cell.text:
+            return Condition()
+        key = (resource, deny)
+        names = self.conditions.get(key)
+        if names is None:
+            names = self.conditions[key] = self.words.conditions.of(resource, deny=deny)
         try:
-            return parse_condition(cell.text, self.conditions)
+            return parse_condition(cell.text, names)
         except ConditionError as error:
             place = cell.place
-            self._refuse(Place(place.file, place.line, place.column + error.offset), str(error))
+            where = self._where_declared(error.name)
+            self._refuse(
+                Place(place.file, place.line, place.column + error.offset), f"{error}{where}"
+            )
             return Condition()
+
+    def _where_declared(self, name: str) -> str:
+        """A fact of other resources: say of which."""
+        cards = [c for c, facts in self.words.conditions.facts.items() if name in facts]
+        listed = ", ".join(f"`{card}`" for card in sorted(cards))
+        return f" (a fact of {listed} only)" if cards else ""
 
     def _warn_below_allow(self, place: Place) -> None:
         """Said once: above every allow, a half-written file can only be stricter."""

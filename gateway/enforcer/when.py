@@ -5,21 +5,20 @@ otherwise with an unknown part unknown (Kleene). **Unknown never fires an allow 
 fires a deny, negated or not**: `fires` is the only place that says so.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from gateway.domain.access import Facts
+from gateway.domain.access import REQUEST_CONDITIONS, Facts
 from gateway.domain.finding import did_you_mean
+from gateway.domain.resource import ANY
 
 # Known from the request or from the salon's hours, by name.
-PLAIN = frozenset(
-    {"approved_device", "on_notice", "nda_signed", "trained", "inside_window", "outside_window"}
-)
+PLAIN = REQUEST_CONDITIONS
 MAX_LITERALS = 16  # nobody can read more; bounds the work of one row
 
 
-@dataclass(frozen=True, slots=True)
-class Literal:
+class Literal(NamedTuple):
     """One condition of a conjunction, negated or not."""
 
     name: str
@@ -70,14 +69,30 @@ class ConditionNames:
         apps: values of the token's `app` claim, as `app:<name>`.
         networks: networks of gateway.yaml, as `network:<name>`.
         roles: every declared role, with its `role:` prefix.
+        facts: resource → the facts that its adapter declares of its records.
     """
 
     apps: Collection[str] = field(default_factory=frozenset)
     networks: Collection[str] = field(default_factory=frozenset)
     roles: Collection[str] = field(default_factory=frozenset)
+    facts: Mapping[str, Collection[str]] = field(default_factory=dict)
 
-    def all(self) -> frozenset[str]:
-        """Every usable name."""
+    def of(self, resource: str, *, deny: bool) -> frozenset[str]:
+        """Every name that a row on this resource, or on a part of it, may use.
+
+        On `*`, an allow may ask for a fact that some resource declares: it opens nothing else.
+        A deny may not: it would fire on all the others, where the fact is never known.
+        """
+        card = resource.partition(".")[0]
+        if card != ANY:
+            return self.request().union(self.facts.get(card, ()))
+        declared = [frozenset(names) for names in self.facts.values()]
+        if deny:
+            return self.request().union(frozenset.intersection(*declared) if declared else ())
+        return self.request().union(*declared)
+
+    def request(self) -> frozenset[str]:
+        """Every name that is known before the CRM answers."""
         return frozenset(
             {
                 *PLAIN,
@@ -89,11 +104,17 @@ class ConditionNames:
 
 
 class ConditionError(ValueError):
-    """A `when` that cannot be read. `offset` counts characters from its start."""
+    """A `when` that cannot be read.
 
-    def __init__(self, message: str, offset: int) -> None:
+    Attributes:
+        offset: counts characters from its start.
+        name: the condition that is not known; "" if something else is wrong.
+    """
+
+    def __init__(self, message: str, offset: int, name: str = "") -> None:
         super().__init__(message)
         self.offset = offset
+        self.name = name
 
 
 def parse_condition(text: str, names: frozenset[str]) -> Condition:
@@ -130,5 +151,6 @@ def _literal(typed: str, names: frozenset[str], at: int) -> Literal:
             "conditions are joined by `&` only; write one rule per alternative", at
         )
     if name not in names:
-        raise ConditionError(f"unknown condition `{name}`; {did_you_mean(name, names)}", at)
+        message = f"unknown condition `{name}`; {did_you_mean(name, names)}"
+        raise ConditionError(message, at, name)
     return Literal(name, negated)

@@ -9,12 +9,12 @@ Everything that can be known at load is computed at load, in `people`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from gateway.domain.errors import RequestError
 from gateway.domain.reason import Reason
-from gateway.domain.subject import ANYONE, Principal, Role, RoleGraph, StaffId
+from gateway.domain.subject import ANYONE, Post, Principal, Role, RoleGraph, StaffId
 from gateway.identity.claims import Claims
 from gateway.identity.roster import Member, Roster
 
@@ -24,13 +24,18 @@ class Person:
     """Somebody on the roster with everything their roles carry.
 
     Attributes:
-        held: every role, inherited ones and `role:anyone` included.
-        carries: each held role but `role:anyone` → itself and what it inherits; all held.
+        posts: one for each salon, acting as everything held.
+        carries: each held role but `role:anyone` → itself and what it inherits.
     """
 
     member: Member
-    held: frozenset[Role]
+    posts: tuple[Post, ...]
     carries: Mapping[Role, frozenset[Role]]
+
+    @property
+    def held(self) -> frozenset[Role]:
+        """Every role held in some salon."""
+        return frozenset().union(*(post.held for post in self.posts))
 
 
 def people(roster: Roster, graph: RoleGraph) -> Mapping[StaffId, Person]:
@@ -39,11 +44,20 @@ def people(roster: Roster, graph: RoleGraph) -> Mapping[StaffId, Person]:
 
 
 def _person(member: Member, graph: RoleGraph) -> Person:
-    # `g, staff:mei, role:cashier` counts too. `role:anyone` is added, not followed: it may
-    # not stand in a `g` row, and if one slipped through it must not give to everyone.
-    held = graph.closure([*member.roles, member.staff]) | {ANYONE}
-    carries = {role: graph.closure([role]) & held for role in held - {ANYONE}}
-    return Person(member=member, held=held, carries=carries)
+    posts = tuple(_post(member, salon, graph) for salon in member.salons)
+    held = frozenset().union(*(post.held for post in posts)) - {ANYONE}
+    return Person(
+        member=member, posts=posts, carries={role: graph.closure([role]) for role in held}
+    )
+
+
+def _post(member: Member, salon: str, graph: RoleGraph) -> Post:
+    roles = member.salons[salon]
+    # `g, staff:mei, role:cashier` counts in every salon of hers. `role:anyone` is added, not
+    # followed: it may not stand in a `g` row, and if one slipped through it must not give.
+    held = graph.closure([*roles, member.staff]) | {ANYONE}
+    first = roles[0] if roles else ANYONE
+    return Post(salon=salon, held=held, acting=held, first_role=first)
 
 
 def resolve(claims: Claims, people: Mapping[StaffId, Person]) -> Principal:
@@ -58,13 +72,12 @@ def resolve(claims: Claims, people: Mapping[StaffId, Person]) -> Principal:
     member = person.member
     return Principal(
         staff=member.staff,
-        salon=member.salon,
-        held=person.held,
-        acting=_acting(person, claims.roles),
-        first_role=member.roles[0] if member.roles else ANYONE,
+        posts=_narrowed(person, claims.roles),
         device=claims.device,
         epoch=claims.epoch,
         app=claims.app,
+        narrowed_to=claims.roles,
+        crm_id=member.crm_id,
         joined=member.joined,
         on_notice_since=member.on_notice_since,
         leaves_on=member.leaves_on,
@@ -74,12 +87,16 @@ def resolve(claims: Claims, people: Mapping[StaffId, Person]) -> Principal:
     )
 
 
-def _acting(person: Person, claimed: frozenset[Role] | None) -> frozenset[Role]:
-    """The claimed part of what is held, with what that part inherits."""
+def _narrowed(person: Person, claimed: frozenset[Role] | None) -> tuple[Post, ...]:
+    """The claimed part of what is held, with what that part inherits, in each salon."""
     if claimed is None:
-        return person.held
-    parts = (person.carries[role] for role in claimed & person.carries.keys())
-    return frozenset({ANYONE}).union(*parts)
+        return person.posts
+    return tuple(replace(post, acting=_acting(person, post, claimed)) for post in person.posts)
+
+
+def _acting(person: Person, post: Post, claimed: frozenset[Role]) -> frozenset[Role]:
+    parts = (person.carries[role] for role in claimed & post.held & person.carries.keys())
+    return frozenset({ANYONE}).union(*parts) & post.held
 
 
 def attributes(principal: Principal, today: date) -> dict[str, bool | None]:

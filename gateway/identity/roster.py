@@ -19,7 +19,9 @@ class Member:
     """One person on the roster.
 
     Attributes:
-        roles: in the roster's order; the first is the person's label in metrics.
+        salons: in the roster's order, each with the roles there. The first salon's calendar
+            stands for the person, its first role is their label in metrics.
+        crm_id: as the CRM's records name the person.
         leaves_on: the last day of work.
         nda_signed: None = the roster does not say.
         trained_until: the last day on which the training counts.
@@ -28,8 +30,8 @@ class Member:
 
     staff: StaffId
     name: str
-    salon: str
-    roles: tuple[Role, ...]
+    salons: Mapping[str, tuple[Role, ...]]
+    crm_id: str
     joined: date
     on_notice_since: date | None
     leaves_on: date | None
@@ -78,7 +80,7 @@ def parse_roster(document: Document) -> Roster:
     if findings:
         raise PolicyError(findings)
     members = [_member(document, index, row) for index, row in enumerate(rows)]
-    held = {role for member in members for role in member.roles}
+    held = {role for member in members for roles in member.salons.values() for role in roles}
     return Roster(
         roles=frozenset(held if declared is None else map(Role, declared)),
         members={member.staff: member for member in members},
@@ -122,8 +124,8 @@ def _contradictions(document: Document, index: int, row: StaffRow) -> Iterator[F
             *here,
             "on_notice_since",
         )
-    ((salon, roles),) = row.salons.items()
-    yield from _repeated(document, roles, (*here, "salons", salon))
+    for salon, roles in row.salons.items():
+        yield from _repeated(document, roles, (*here, "salons", salon))
     yield from _repeated(document, row.approved_devices, (*here, "approved_devices"))
 
 
@@ -131,14 +133,14 @@ def _undeclared(
     document: Document, index: int, row: StaffRow, declared: tuple[str, ...] | None
 ) -> Iterator[Finding]:
     """With a list of roles, a role outside it is a slip of the pen; without one, anything goes."""
-    ((salon, roles),) = row.salons.items()
-    for position, role in enumerate(roles):
-        if declared is not None and role not in declared:
-            yield document.finding(
-                f"unknown role `{role}`; {did_you_mean(role, declared)} (roles are declared "
-                "under `roles`)",
-                *("staff", index, "salons", salon, position),
-            )
+    for salon, roles in row.salons.items():
+        for position, role in enumerate(roles):
+            if declared is not None and role not in declared:
+                yield document.finding(
+                    f"unknown role `{role}`; {did_you_mean(role, declared)} (roles are declared "
+                    "under `roles`)",
+                    *("staff", index, "salons", salon, position),
+                )
 
 
 def _repeated(
@@ -150,12 +152,11 @@ def _repeated(
 
 
 def _member(document: Document, index: int, row: StaffRow) -> Member:
-    ((salon, roles),) = row.salons.items()
     return Member(
         staff=staff_id(row.id),
         name=row.name,
-        salon=salon,
-        roles=tuple(Role(role) for role in roles),
+        salons={salon: tuple(map(Role, roles)) for salon, roles in row.salons.items()},
+        crm_id=row.crm_id or row.id,
         joined=row.joined,
         on_notice_since=row.on_notice_since,
         leaves_on=row.leaves_on,
@@ -168,10 +169,21 @@ def _member(document: Document, index: int, row: StaffRow) -> Member:
 
 def _warnings(document: Document, members: list[Member]) -> Iterator[Finding]:
     for index, member in enumerate(members):
-        if not member.roles:
-            place = document.place("staff", index, "salons")
-            message = (
-                f"`{member.staff}` has no role here, and so may do only what everyone may unless "
-                "a `g` row gives one; write it like `[role:stylist]`"
+        for salon, roles in member.salons.items():
+            if not roles:
+                place = document.place("staff", index, "salons", salon)
+                message = (
+                    f"`{member.staff}` has no role in `{salon}`, and so may do there only what "
+                    "everyone may unless a `g` row gives one; write it like `[role:stylist]`"
+                )
+                yield Finding(place, message, Severity.WARNING)
+    named: dict[str, Member] = {}
+    for index, member in enumerate(members):
+        other = named.setdefault(member.crm_id, member)
+        if other is not member:
+            yield Finding(
+                document.place("staff", index, "crm_id"),
+                f"the CRM's id `{member.crm_id}` is {other.staff}'s too, so each passes for the "
+                "other in rules like `own_client`; keep it for one of them",
+                Severity.WARNING,
             )
-            yield Finding(place, message, Severity.WARNING)

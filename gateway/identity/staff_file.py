@@ -70,6 +70,14 @@ def _read_name(typed: Any) -> str:
     return plain
 
 
+_CRM_ID = "write the id under which the CRM's records name this person, like `17`"
+
+
+def _read_crm_id(typed: str) -> str | None:
+    plain = typed.strip()
+    return plain if 0 < len(plain) <= MAX_NAME_CHARS and plain.isprintable() else None
+
+
 def _read_id(typed: Any) -> str:
     if not isinstance(typed, str) or not is_name(typed):
         bare = str(typed).removeprefix("staff:")
@@ -102,17 +110,12 @@ def _read_device(typed: Any) -> DeviceId:
 
 
 def _read_salons(typed: Any) -> Any:
-    """Exactly one salon, whose name is one; its roles are read by pydantic."""
+    """The salons, by name; their roles are read by pydantic."""
     if not isinstance(typed, dict) or not typed:
-        raise ValueError("write the salon and the roles there, like `{aoyama: [role:stylist]}`")
-    if len(typed) > 1:
-        raise ValueError(
-            "a person belongs to exactly one salon for now; keep one of "
-            + ", ".join(f"`{name}`" for name in typed)
-        )
-    (name,) = typed
-    if not is_name(name):
-        raise ValueError(f"`{name}` is not a salon name: lower-case letters, digits, `_`, `-`")
+        raise ValueError("write each salon and the roles there, like `{aoyama: [role:stylist]}`")
+    for name in typed:
+        if not is_name(name):
+            raise ValueError(f"`{name}` is not a salon name: lower-case letters, digits, `_`, `-`")
     return {name: _read_list(roles) for name, roles in typed.items()}
 
 
@@ -149,10 +152,11 @@ Roles = tuple[Annotated[str, BeforeValidator(_read_role)], ...]
 
 
 class StaffRow(Strict):
-    """One person. `salons` has exactly one entry."""
+    """One person, with the roles in each salon."""
 
     id: Annotated[str, BeforeValidator(_read_id)]
     name: Annotated[str, BeforeValidator(_read_name)]
+    crm_id: Annotated[str | None, _optional(_CRM_ID, _read_crm_id)] = None
     salons: Annotated[dict[str, Roles], BeforeValidator(_read_salons)]
     joined: _Date
     on_notice_since: _MaybeDate = None

@@ -4,6 +4,7 @@
 
 `guard` admits the request's frame, `canonical` its target, `find` names the route, and
 `require_answerable` keeps the question from asking about what the person may not see.
+`ids_named` gathers the records a request names; `lookup_target` is how one of them is read.
 `adapter` reads how a CRM speaks. Everything here is pure and total: at request time only
 GatewayError leaves. Nothing is repaired: what is not in the one accepted form is refused.
 """

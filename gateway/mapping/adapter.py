@@ -7,7 +7,7 @@ HOUSE RULES
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,11 +15,13 @@ from pydantic import BaseModel, ValidationError
 from gateway.domain.finding import Finding, Place, PolicyError, Severity
 from gateway.domain.resource import Resource, Vocabulary
 from gateway.domain.subject import is_name
+from gateway.mapping.lookup import Lookup, build_lookup
 from gateway.mapping.pattern import RECORD, Pattern, Slot
-from gateway.mapping.read_resources import NAME_RULE, read_resource
+from gateway.mapping.read_lookups import read_lookups, with_lookups
+from gateway.mapping.read_resources import read_resource
 from gateway.mapping.read_routes import read_route
 from gateway.mapping.routes import Route, RouteTable, build_table
-from gateway.mapping.shapes import AdapterFile, ResourceShape, RouteShape
+from gateway.mapping.shapes import NAME_RULE, AdapterFile, ResourceShape, RouteShape
 from gateway.texts.yamltext import Document, validate
 
 DEFAULT_ACTIONS = (
@@ -49,6 +51,7 @@ class Adapter:
         routes: every request that may be made.
         warnings: what is worth a look but does not keep the policy from loading.
         places: (resource, field) → where the field stands in the file.
+        lookups: resource → how one record of it is read, for what changes one.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Adapter:
     routes: RouteTable
     warnings: tuple[Finding, ...] = ()
     places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
 
 
 def parse_adapter(document: Document) -> Adapter:
@@ -77,19 +81,22 @@ def parse_adapter(document: Document) -> Adapter:
     resources, doubtful = _read_resources(document, data.get("resources"), findings)
     words = Vocabulary(resources=resources, actions=actions)
     declared = _read_routes(document, data.get("routes"), words, doubtful, findings)
+    lookups = read_lookups(document, words, declared, findings)
     if any(found.severity is Severity.ERROR for found in findings):
         raise PolicyError(findings)
     findings += _unreachable(document, words, declared)
+    table = build_table(with_lookups(declared, lookups))
     return Adapter(
         name=name,
         vocabulary=words,
-        routes=build_table(declared),
+        routes=table,
         warnings=tuple(sorted(findings)),
         places={
             (resource.name, name): document.place("resources", resource.name, "fields", name)
             for resource in resources.values()
             for name in resource.fields
         },
+        lookups={name: build_lookup(found, table) for name, found in lookups.items()},
     )
 
 
@@ -106,7 +113,7 @@ def _read_actions(document: Document, typed: Any, findings: list[Finding]) -> fr
 def _read_resources(
     document: Document, typed: Any, findings: list[Finding]
 ) -> tuple[Mapping[str, Resource], frozenset[str]]:
-    """The resources, and the names of those whose form is wrong and known already."""
+    """The resources, and the names of those that are wrong in form, or embed such."""
     resources: dict[str, Resource] = {}
     doubtful: set[str] = set()
     for name, data in typed.items() if isinstance(typed, dict) else ():
@@ -114,7 +121,12 @@ def _read_resources(
         if shape is None:
             doubtful.add(name)
         else:
-            resources[name] = read_resource(document, name, shape, findings)
+            resources[name] = read_resource(document, name, shape, typed, findings)
+    for name, resource in resources.items():
+        certain = {n: embed for n, embed in resource.embeds.items() if embed.resource in resources}
+        if len(certain) < len(resource.embeds):
+            doubtful.add(name)
+            resources[name] = replace(resource, embeds=certain)
     return resources, frozenset(doubtful)
 
 
@@ -167,7 +179,13 @@ def _require_distinct(
 def _unreachable(
     document: Document, words: Vocabulary, declared: list[tuple[Pattern, Route]]
 ) -> list[Finding]:
-    used = {route.resource.name for _, route in declared}
+    used: set[str] = set()
+    todo = [route.resource.name for _, route in declared]
+    while todo:  # a route leads to what it answers with, and to whatever is inside that
+        name = todo.pop()
+        if name not in used:
+            used.add(name)
+            todo += (embed.resource for embed in words.resources[name].embeds.values())
     return [
         Finding(
             document.place("resources", name),

@@ -1,6 +1,11 @@
-"""What an adapter says about one query parameter: the four kinds there are."""
+"""What an adapter says about one query parameter: the four kinds there are.
 
-from collections.abc import Mapping
+Fields of embedded records are named `<embed>.<field>`: `client.phone` for the phone of the
+client inside a booking. One level: a deeper one has no name here, so it is an unknown
+spelling, and what searches everything counts as searching it (`Searches.everything`).
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gateway.domain.fieldpath import ITEMS, FieldPath
@@ -32,7 +37,9 @@ class FieldNamed:
     Attributes:
         members: spelling → the fields it may mean. Field names and member paths are both
             spellings; the record id's stands for no field, because it always shows. A field
-            name that is no member's path stands for `unmapped` as well.
+            name that is no member's path stands for `unmapped` as well. Embedded fields are
+            spelled by the paths of their members only; an embedded record itself, or its id,
+            stands for everything that may be hidden of it.
     """
 
     members: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -44,22 +51,42 @@ class Searches:
 
     Attributes:
         fields: their names; `unmapped` for members that no field names.
+        everything: it looks in every member, also where nothing here has a name for it.
     """
 
     fields: frozenset[str]
+    everything: bool = False
 
 
 Parameter = Plain | Capped | FieldNamed | Searches
 
 
-def field_named(resource: Resource) -> FieldNamed:
-    """The spellings of a resource's fields, gathered once when the adapter is read."""
+def embedded_names(
+    resource: Resource, resources: Mapping[str, Resource]
+) -> Mapping[str, frozenset[str]]:
+    """Embed → the names of everything that may be hidden of its records: `client.phone`.
+
+    Args:
+        resource: the one that embeds.
+        resources: every resource of the adapter, by name.
+    """
+    return {
+        name: frozenset(f"{name}.{inner}" for inner in resources[embed.resource].maskable)
+        for name, embed in resource.embeds.items()
+    }
+
+
+def field_named(resource: Resource, resources: Mapping[str, Resource] | None = None) -> FieldNamed:
+    """The spellings of a resource's fields, gathered once when the adapter is read.
+
+    Args:
+        resource: whose records are sorted.
+        resources: every resource of the adapter, by name; may be left out where nothing is
+            embedded.
+    """
     members: dict[str, frozenset[str]] = {}
-    if resource.id is not None:
-        members[_spelling(resource.id)] = frozenset()
-    for name, declared in resource.fields.items():
-        for spelling in map(_spelling, declared.paths):
-            members[spelling] = members.get(spelling, frozenset()) | {name}
+    for spelling, names in _spelled(resource, resources or {}):
+        members[spelling] = members.get(spelling, frozenset()) | names
     spelled = {**members}
     for name in resource.fields:
         # What goes to the CRM is the text. A name of ours that is no member of its records may
@@ -68,6 +95,28 @@ def field_named(resource: Resource) -> FieldNamed:
         known = spelled.get(name, frozenset({UNMAPPED}))
         members[name] = known.union({name}, *inside)
     return FieldNamed(members=members)
+
+
+def _spelled(
+    resource: Resource, resources: Mapping[str, Resource]
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Every spelling of a member's path, and what stands there."""
+    if resource.id is not None:
+        yield _spelling(resource.id), frozenset()
+    for name, declared in resource.fields.items():
+        for path in declared.paths:
+            yield _spelling(path), frozenset({name})
+    everything = embedded_names(resource, resources)
+    for name, embed in resource.embeds.items():
+        inner, start = resources[embed.resource], _spelling(embed.path)
+        # Ordered by its embedded record or by that one's id, an answer tells about records
+        # that may not be shown at all: that is so when all of their fields are hidden.
+        yield start, everything[name]
+        if inner.id is not None:
+            yield f"{start}.{_spelling(inner.id)}", everything[name]
+        for field_name, declared in inner.fields.items():
+            for path in declared.paths:
+                yield f"{start}.{_spelling(path)}", frozenset({f"{name}.{field_name}"})
 
 
 def _spelling(path: FieldPath) -> str:

@@ -36,7 +36,11 @@ def require_answerable(
     Args:
         route: the matched route.
         query: decoded pairs, in order.
-        hidden: field names and perhaps `unmapped`, as a permit carries them.
+        hidden: field names and perhaps `unmapped`, as a permit carries them: all that is
+            hidden of SOME record that passes. For embedded records `<embed>.<field>` and
+            `<embed>.unmapped`, as `Resource.maskable` has them; all of them where an embedded
+            record may not pass at all. A name that no parameter knows still closes whatever
+            is not known here.
 
     Raises:
         RequestError: UNKNOWN_PARAMETER, PARAMETER_INVALID or HIDDEN_FIELD_ASKED.
@@ -72,8 +76,8 @@ def _require_fit(name: str, parameter: Parameter, value: str, secret: frozenset[
                 fields = members.get(item.removeprefix("-"))
                 if secret if fields is None else fields & secret:
                     raise _hidden(name)
-        case Searches(fields=fields):
-            if fields & secret:
+        case Searches(fields=fields, everything=everything):
+            if secret if everything else fields & secret:
                 raise _hidden(name)
         case _:
             assert_never(parameter)

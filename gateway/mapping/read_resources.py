@@ -2,25 +2,33 @@
 
 A word of the owner's that two things could mean is refused: a field and a class of one name,
 one member under two fields, a member inside another field's member. A rule that hides one of
-them would otherwise leave the value standing under the other.
+them would otherwise leave the value standing under the other. Where an embedded record stands,
+nothing else of the outer one does: what is inside it is declared, and decided, as what it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from gateway.domain.fieldpath import ITEMS, FieldPath, parse_field_path
 from gateway.domain.finding import Finding, did_you_mean
-from gateway.domain.resource import UNMAPPED, Field, Resource
+from gateway.domain.resource import UNMAPPED, Embed, Field, Resource
 from gateway.domain.subject import is_name
-from gateway.mapping.shapes import ResourceShape
+from gateway.mapping.read_facts import read_facts, read_salon
+from gateway.mapping.shapes import NAME_RULE, EmbedShape, ResourceShape
 from gateway.texts.yamltext import Document, Key
-
-NAME_RULE = "must be lower-case letters, digits, `_` and `-`"
 
 
 def read_resource(
-    document: Document, name: str, shape: ResourceShape, findings: list[Finding]
+    document: Document,
+    name: str,
+    shape: ResourceShape,
+    known: Collection[str],
+    findings: list[Finding],
 ) -> Resource:
-    """Read one resource; what is wrong with it is left out and appended to `findings`."""
+    """Read one resource; what is wrong with it is left out and appended to `findings`.
+
+    `known` are the names of all the file's resources, of which it may embed records.
+    """
 
     def complain(message: str, *path: Key) -> None:
         findings.append(document.finding(message, "resources", name, *path))
@@ -30,12 +38,21 @@ def read_resource(
     record_id = _read_id(shape, complain)
     paths = _read_paths(shape, complain)
     classes = _read_classes(shape, complain)
-    _require_apart(record_id, paths, complain)
+    embeds = _read_embeds(shape, known, complain)
+    _require_apart(record_id, paths, embeds, complain)
     fields = {
         field: Field(name=field, paths=tuple(found), field_class=classes.get(field))
         for field, found in paths.items()
     }
-    return Resource(name=name, sensitive=shape.sensitive, id=record_id, fields=fields)
+    return Resource(
+        name=name,
+        sensitive=shape.sensitive,
+        id=record_id,
+        fields=fields,
+        facts=read_facts(shape, fields, complain),
+        salon=read_salon(shape, fields, complain),
+        embeds=embeds,
+    )
 
 
 Complain = Callable[..., None]
@@ -113,26 +130,111 @@ def _read_classes(shape: ResourceShape, complain: Complain) -> dict[str, str]:
     return found
 
 
+def _read_embeds(
+    shape: ResourceShape, known: Collection[str], complain: Complain
+) -> dict[str, Embed]:
+    found: dict[str, Embed] = {}
+    for name, typed in shape.embeds.items():
+        where = ("embeds", name)
+        if not is_name(name) or name == UNMAPPED:
+            complain(f"the name `{name}` of embedded records {NAME_RULE}, not `unmapped`", *where)
+        elif name in shape.fields or name in shape.classes:
+            kind = "field" if name in shape.fields else "class"
+            complain(f"`{name}` is a {kind} already; name the embedded records otherwise", *where)
+        # `client: client` says that the member `client` holds a record of `client`.
+        short = not isinstance(typed, EmbedShape)
+        embed = EmbedShape(at=name, resource=typed) if isinstance(typed, str) else typed
+        if embed.resource not in known:
+            complain(
+                f"unknown resource `{embed.resource}`; {did_you_mean(embed.resource, known)}",
+                *where,
+                *(() if short else ("resource",)),
+            )
+            continue
+        path = _read_path(embed.at, complain, *where, *(() if short else ("at",)))
+        if path is None:
+            continue
+        if path.whole or ITEMS in path.steps[:-1]:
+            complain(
+                f"`{embed.at}` must lead to one record or to one list of them: "
+                "`client`, `data.client`, `clients[]`",
+                *where,
+                "at",
+            )
+            continue
+        found[name] = Embed(path=path, resource=embed.resource)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Owned:
+    """A place in the record that belongs to a field, to the record id or to embedded records.
+
+    Attributes:
+        steps: the place, with everything inside it.
+        path: as typed.
+        owner: as a finding calls it.
+        where: of the owner in the file, below the resource; () = the record id.
+        resource: what is embedded there; "" = nothing.
+    """
+
+    steps: tuple[str, ...]
+    path: FieldPath
+    owner: str
+    where: tuple[str, ...] = ()
+    resource: str = ""
+
+
 def _require_apart(
-    record_id: FieldPath | None, paths: dict[str, list[FieldPath]], complain: Complain
+    record_id: FieldPath | None,
+    paths: dict[str, list[FieldPath]],
+    embeds: dict[str, Embed],
+    complain: Complain,
 ) -> None:
     """No member may stand at or inside another one's place."""
-    owned = [(path, name) for name, found in paths.items() for path in found]
-    owned += [(record_id, "")] if record_id is not None else []
-    # Sorted, a path comes right before everything inside it.
-    owned.sort(key=lambda pair: (pair[0].steps, pair[1]))
-    outer: tuple[FieldPath, str] | None = None
-    for path, name in owned:
-        if outer is None or path.steps[: len(outer[0].steps)] != outer[0].steps:
-            outer = (path, name)
+    # Sorted, a path comes right before everything inside it; embedded records before a field
+    # at the same place.
+    owned = sorted(
+        _owned(record_id, paths, embeds),
+        key=lambda one: (one.steps, not one.resource, one.where),
+    )
+    outer: _Owned | None = None
+    for one in owned:
+        if outer is None or one.steps[: len(outer.steps)] != outer.steps:
+            outer = one
             continue
-        complain(
-            f"`{outer[0]}` ({_owner(outer[1])}) and `{path}` ({_owner(name)}) overlap; "
-            "give each member to one field, and none to the record id's",
-            "fields",
-            name or outer[1],
+        what = f"`{outer.path}` ({outer.owner}) and `{one.path}` ({one.owner}) overlap; "
+        if outer.resource:
+            what += (
+                f"declare what is inside the embedded records in the resource `{outer.resource}`"
+            )
+        elif one.resource:
+            what += "embedded records stand apart from every field"
+        else:
+            what += "give each member to one field, and none to the record id's"
+        complain(what, *(one.where or outer.where))
+
+
+def _owned(
+    record_id: FieldPath | None, paths: dict[str, list[FieldPath]], embeds: dict[str, Embed]
+) -> list[_Owned]:
+    owned = [
+        _Owned(steps=path.steps, path=path, owner=f"the field `{name}`", where=("fields", name))
+        for name, found in paths.items()
+        for path in found
+    ]
+    if record_id is not None:
+        owned.append(_Owned(steps=record_id.steps, path=record_id, owner="the record id"))
+    for name, embed in embeds.items():
+        # Where a list of records stands, no single record has its members either.
+        last = embed.path.steps[-1] == ITEMS
+        owned.append(
+            _Owned(
+                steps=embed.path.steps[:-1] if last else embed.path.steps,
+                path=embed.path,
+                owner=f"the embedded `{name}`",
+                where=("embeds", name),
+                resource=embed.resource,
+            )
         )
-
-
-def _owner(name: str) -> str:
-    return f"the field `{name}`" if name else "the record id"
+    return owned

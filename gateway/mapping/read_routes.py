@@ -1,21 +1,20 @@
 """`routes:` of an adapter → patterns and routes, with everything wrong in them as findings."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from gateway.domain.fieldpath import ITEMS, FieldPath, parse_field_path
 from gateway.domain.finding import Finding, Severity, did_you_mean
-from gateway.domain.resource import ANY, UNMAPPED, Resource, Vocabulary
+from gateway.domain.http import SAFE_METHODS
+from gateway.domain.resource import Resource, Vocabulary
 from gateway.mapping.headernames import NEVER_CUT
-from gateway.mapping.parameters import Capped, Parameter, Plain, Searches, field_named
 from gateway.mapping.pattern import Pattern, parse_pattern
-from gateway.mapping.routes import Route, RouteKind
-from gateway.mapping.shapes import ParameterShape, RouteShape
-from gateway.mapping.target import is_parameter_name
+from gateway.mapping.read_query import read_query
+from gateway.mapping.routes import IdSource, Route, RouteKind
+from gateway.mapping.shapes import RouteShape
 from gateway.texts.yamltext import Document, Key
 
 READING = frozenset({"list", "read"})
 WRITING = frozenset({"create", "update", "write", "delete", "merge", "send"})
-_WORDS = ("plain", "field")
 
 Complain = Callable[..., None]
 
@@ -51,9 +50,11 @@ def read_route(
         action=shape.action,
         records=records,
         beside=_read_beside(shape, records, complain),
-        query=_read_query(shape, resource, complain),
+        query=read_query(shape, resource, words, complain),
         answer_headers=_read_headers(shape, complain),
         record_at=pattern.record_at if pattern else None,
+        ids=_read_ids(shape, pattern, complain),
+        page_totals=_read_totals(shape, complain),
     )
     wrong = any(found.severity is Severity.ERROR for found in findings[before:])
     return None if wrong or pattern is None else (pattern, route)
@@ -98,7 +99,7 @@ def _read_kind(shape: RouteShape, resource: Resource, complain: Complain) -> Rou
             "remove it, or give the route a resource with `sensitive: false`",
             "public" if shape.public else "pass",
         )
-    for key in ("records", "beside", "query", "headers"):
+    for key in ("records", "beside", "totals", "query", "ids", "headers"):
         if getattr(shape, key):
             complain(f"a `{kind}` route is neither asked nor cut; remove `{key}`", key)
     return kind
@@ -131,6 +132,61 @@ def _read_beside(shape: RouteShape, records: FieldPath, complain: Complain) -> f
     return frozenset(shape.beside)
 
 
+def _read_totals(shape: RouteShape, complain: Complain) -> frozenset[str]:
+    for at, member in enumerate(shape.totals):
+        if member not in shape.beside:
+            known = did_you_mean(member, shape.beside)
+            complain(f"`{member}` must stand in `beside` as well; {known}", "totals", at)
+    return frozenset(shape.totals)
+
+
+def _read_ids(
+    shape: RouteShape, pattern: Pattern | None, complain: Complain
+) -> tuple[IdSource, ...]:
+    found: list[IdSource] = []
+    for at, text in enumerate(shape.ids):
+        source = _read_source(text, shape, lambda message, at=at: complain(message, "ids", at))
+        if source is None:
+            continue
+        if not source.parameter and pattern is not None and pattern.method in SAFE_METHODS:
+            complain(f"a {pattern.method} request has no body to hold `{text}`", "ids", at)
+        if any(_collide(source, other) for other in found):
+            complain(f"`{text}` names what another line names already; keep one", "ids", at)
+        found.append(source)
+    return tuple(found)
+
+
+def _read_source(text: str, shape: RouteShape, complain: Complain) -> IdSource | None:
+    where, _, name = text.partition(":")
+    match where:
+        case "query":
+            if name not in shape.query:
+                known = did_you_mean(name, shape.query)
+                complain(f"`{name}` is no parameter of this route; {known}")
+                return None
+            return IdSource(parameter=name)
+        case "body":
+            try:
+                path = parse_field_path(name)
+            except ValueError as error:
+                complain(str(error))
+                return None
+            if not path.steps or path.whole or ITEMS in (path.steps[0], *path.steps[:-1]):
+                complain(f"`{text}` must lead to one id or to one list: `body:id`, `body:ids[]`")
+                return None
+            return IdSource(path=path)
+        case _:
+            complain(f"`{text}` must be `query:` and a parameter or `body:` and a member")
+            return None
+
+
+def _collide(one: IdSource, other: IdSource) -> bool:
+    """The same parameter; or one member of the body, or one inside the other."""
+    if one.parameter or other.parameter:
+        return one.parameter == other.parameter
+    return all(a == b for a, b in zip(one.path.steps, other.path.steps, strict=False))
+
+
 def _read_headers(shape: RouteShape, complain: Complain) -> frozenset[str]:
     for at, name in enumerate(shape.headers):
         if not name.isascii() or not name.replace("-", "").isalnum():
@@ -140,61 +196,3 @@ def _read_headers(shape: RouteShape, complain: Complain) -> frozenset[str]:
                 f"`{name}` describes the answer before it is cut and never passes", "headers", at
             )
     return frozenset(name.lower() for name in shape.headers)
-
-
-def _read_query(
-    shape: RouteShape, resource: Resource, complain: Complain
-) -> Mapping[str, Parameter]:
-    found: dict[str, Parameter] = {}
-    for name, typed in shape.query.items():
-
-        def object_to(message: str, *path: Key, name: str = name) -> None:
-            complain(message, "query", name, *path)
-
-        if not is_parameter_name(name):
-            object_to(f"`{name}` can never arrive as a parameter name; write it decoded")
-        parameter = (
-            _read_detailed(typed, resource, object_to)
-            if isinstance(typed, ParameterShape)
-            else _read_word(typed, resource, object_to)
-        )
-        if parameter is not None:
-            found[name] = parameter
-    return found
-
-
-def _read_word(typed: str, resource: Resource, complain: Complain) -> Parameter | None:
-    match typed:
-        case "plain":
-            return Plain()
-        case "field":
-            return field_named(resource)
-        case _:
-            complain(
-                f"`{typed}` must be `plain`, `field`, `{{max: N}}`, `{{one_of: [...]}}` or "
-                f"`{{searches: [...]}}`; {did_you_mean(typed, _WORDS)}"
-            )
-            return None
-
-
-def _read_detailed(
-    typed: ParameterShape, resource: Resource, complain: Complain
-) -> Parameter | None:
-    if len(typed.model_fields_set) != 1:
-        complain("a parameter is one of `{max: N}`, `{one_of: [...]}`, `{searches: [...]}`")
-        return None
-    if typed.max is not None:
-        return Capped(max=typed.max)
-    if typed.one_of is not None:
-        if not typed.one_of:
-            complain("`one_of` must list the values it takes", "one_of")
-        return Plain(one_of=frozenset(typed.one_of))
-    searches = typed.searches or []
-    if not searches:
-        complain('`searches` must list the fields it looks in; `["*"]` for all', "searches")
-    for at, name in enumerate(searches):
-        if name not in {*resource.fields, UNMAPPED, ANY}:
-            known = did_you_mean(name, (*resource.fields, UNMAPPED))
-            complain(f"unknown field `{name}`; {known}", "searches", at)
-    everything = resource.maskable if ANY in searches else ()
-    return Searches(fields=frozenset({*searches, *everything} - {ANY}))

@@ -38,6 +38,19 @@ class RouteKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IdSource:
+    """Where a request names a record besides its path: `query:id`, `body:ids[]`.
+
+    Attributes:
+        parameter: the query parameter; "" = it stands in the body.
+        path: the member of the JSON body; `ids[]` holds several.
+    """
+
+    parameter: str = ""
+    path: FieldPath = ROOT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One thing the CRM can be asked.
 
@@ -49,6 +62,10 @@ class Route:
         query: the declared parameters, by exact name.
         answer_headers: lower-case names of the CRM's headers that may pass.
         record_at: which path segment names the record; None = none does.
+        ids: where the request names further records, all of which must pass.
+        page_totals: members beside the records that count those of this answer.
+        lookup: the template of the route that reads one record of this resource, for what
+            changes one; None = there is none.
     """
 
     method: str
@@ -61,6 +78,9 @@ class Route:
     query: Mapping[str, Parameter] = field(default_factory=dict)
     answer_headers: frozenset[str] = frozenset()
     record_at: int | None = None
+    ids: tuple[IdSource, ...] = ()
+    page_totals: frozenset[str] = frozenset()
+    lookup: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +132,11 @@ def find(table: RouteTable, method: str, target: CanonicalTarget) -> RouteMatch 
     return RouteMatch(route=route, record=record)
 
 
+def is_record_id(text: str) -> bool:
+    """Could a slot of a route take this? No other text names a record, wherever it stands."""
+    return _SLOT_VALUE.fullmatch(text) is not None
+
+
 def _route(node: Node, method: str, segments: tuple[str, ...]) -> Route | None:
     for segment in segments:
         following = node.literals.get(segment)
@@ -120,7 +145,7 @@ def _route(node: Node, method: str, segments: tuple[str, ...]) -> Route | None:
                 return None
             if node.slot is None:
                 return node.rest.get(method)
-            if not _SLOT_VALUE.fullmatch(segment):
+            if not is_record_id(segment):
                 return None
             following = node.slot
         node = following

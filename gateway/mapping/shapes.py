@@ -1,10 +1,13 @@
 """The form of `adapters/<crm>.yaml`: which keys there are. Their sense is read elsewhere."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
 from gateway.texts.yamltext import Strict
+
+NAME_RULE = "must be lower-case letters, digits, `_` and `-`"  # `is_name`, in a finding
 
 
 # Which arm of a union was meant, so that only that arm's errors are reported.
@@ -12,8 +15,8 @@ def _list_or_text(value: Any) -> str:
     return "list" if isinstance(value, list) else "text"
 
 
-def _shape_or_text(value: Any) -> str:
-    return "ParameterShape" if isinstance(value, dict | ParameterShape) else "text"
+def _shape_or_text(shape: str) -> Callable[[Any], str]:
+    return lambda value: shape if isinstance(value, dict | Strict) else "text"
 
 
 class ParameterShape(Strict):
@@ -22,6 +25,20 @@ class ParameterShape(Strict):
     max: int | None = Field(default=None, ge=0, le=999_999_999)
     searches: list[str] | None = None
     one_of: list[str] | None = None
+
+
+class SalonShape(Strict):
+    """Which field tells the salon, and how the CRM spells the salons."""
+
+    field: str
+    names: dict[str, str] = Field(default_factory=dict)
+
+
+class EmbedShape(Strict):
+    """Where records of another resource stand inside a record."""
+
+    at: str
+    resource: str
 
 
 Text = Annotated[str, Tag("text")]
@@ -36,6 +53,22 @@ class ResourceShape(Strict):
         str, Annotated[Text | Annotated[list[str], Tag("list")], Discriminator(_list_or_text)]
     ] = Field(default_factory=dict)
     classes: dict[str, list[str]] = Field(default_factory=dict)
+    facts: dict[str, str] = Field(default_factory=dict)
+    salon: (
+        Annotated[
+            Text | Annotated[SalonShape, Tag("SalonShape")],
+            Discriminator(_shape_or_text("SalonShape")),
+        ]
+        | None
+    ) = None
+    embeds: dict[
+        str,
+        Annotated[
+            Text | Annotated[EmbedShape, Tag("EmbedShape")],
+            Discriminator(_shape_or_text("EmbedShape")),
+        ],
+    ] = Field(default_factory=dict)
+    lookup: str | None = None
 
 
 class RouteShape(Strict):
@@ -49,12 +82,15 @@ class RouteShape(Strict):
     action: str
     records: str = ""
     beside: list[str] = Field(default_factory=list)
+    totals: list[str] = Field(default_factory=list)
     query: dict[
         str,
         Annotated[
-            Text | Annotated[ParameterShape, Tag("ParameterShape")], Discriminator(_shape_or_text)
+            Text | Annotated[ParameterShape, Tag("ParameterShape")],
+            Discriminator(_shape_or_text("ParameterShape")),
         ],
     ] = Field(default_factory=dict)
+    ids: list[str] = Field(default_factory=list)
     headers: list[str] = Field(default_factory=list)
     passes: bool = Field(default=False, alias="pass")
     public: bool = False

@@ -5,7 +5,8 @@ decided as `/clients/7` and answered as `/clients/export`; so every spelling on 
 decoders are known to differ is refused, however legal.
 
 INVARIANTS
-- A CanonicalTarget is made by `canonical` and nowhere else; `wire` is the target as it came.
+- A CanonicalTarget is made here and nowhere else; `wire` is the target as it came, or the
+  plainest spelling of what the gateway itself asks for (`own_target`).
 - A decoded segment is never empty, `.` or `..`, holds no `/`, `\`, `%`, `;`, `?`, `#` or
   control character, and stays as it is under further percent-decoding and under NFKC.
 - Letters, digits, `-`, `.` and `_` have one spelling: themselves.
@@ -51,7 +52,19 @@ def canonical(guarded: Guarded) -> CanonicalTarget:
     Raises:
         RequestError: AMBIGUOUS_TARGET.
     """
-    wire = guarded.target
+    return _accept(guarded.target)
+
+
+def own_target(segments: tuple[str, ...]) -> CanonicalTarget:
+    """A target that the gateway asks for by itself, in the same one form.
+
+    Raises:
+        RequestError: AMBIGUOUS_TARGET: no request could name these segments either.
+    """
+    return _accept(wire_of(segments, ()))
+
+
+def _accept(wire: str) -> CanonicalTarget:
     path, mark, query = wire.partition("?")
     return CanonicalTarget(
         path=CanonicalPath(path),

@@ -1,8 +1,12 @@
 """What leaves an answer and what may stand in a write: pure functions of bytes and a plan.
 
+- `tree`: every declared place of a record
 - `plan`: resource x hidden fields -> what stays at each level of a record
 - `cut`: bytes x plan -> the same bytes without what is hidden, or a refusal
 - `walk`: one pass over one body, as `cut` makes one or two
+- `facts`: a record's members -> what rules ask of it
+- `judge`: does this record stay, and cut by which node?
+- `look`: what a look-up showed of the one record that a write is about
 - `writes`: which fields a body sends, and whether this person may send them
 - `mediatype`: which bodies call themselves JSON
 """

@@ -7,6 +7,8 @@ True here:
   another member, unmapped.
 - Anything but one well-formed UTF-8 document of the announced shape is refused.
 - Text inside strings is text: JSON or HTML in a note is the note.
+- A record that may not be seen leaves as if the CRM did not have it: its list is shorter, no
+  number beside it counts it, and alone it is refused like one that does not exist.
 
 msgspec's `Raw` does the work: it checks the grammar, the numbers and the escapes of what it
 skips, but not its UTF-8. That is why the whole body is decoded once, for nothing else.
@@ -17,17 +19,20 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.domain.errors import UpstreamError
+from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.http import Headers, MaskedBody
-from gateway.domain.reason import Reason
+from gateway.domain.reason import Cause, Reason
+from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge
 from gateway.masking.mediatype import json_media_type
 from gateway.masking.plan import Plan
-from gateway.masking.walk import NoRecordsError, TooManyShapesError, Walk
+from gateway.masking.walk import NoRecordsError, RecordRefusedError, TooManyShapesError, Walk
 
 # Bytes. Beyond it we refuse, never pass uncut; the caller stops reading there. 8 MiB are
 # some 10,000 records; cutting them is what one request may cost the others: about 50 ms,
 # three times that where text with braces in it calls for the careful pass.
 MAX_CUT_BODY = 8 * 2**20
+# Whoever sends a NO_SUCH_RECORD says this and no more, whatever lies behind it.
+NO_SUCH_RECORD_DETAIL = "There is no such record."
 _UNREADABLE = (msgspec.MsgspecError, UnicodeError, RecursionError, TooManyShapesError)
 
 
@@ -37,7 +42,8 @@ class Cut:
 
     Attributes:
         dropped: how many values left, by field class; `-` for fields in no class.
-        records: how many records the answer holds.
+        records: how many records the answer holds, without those inside others.
+        refused: how many of them left because they may not be seen.
         hidden_fields: the fields that were present and left, sorted.
         shown_fields: the fields that were present and stay, sorted.
     """
@@ -45,26 +51,35 @@ class Cut:
     body: MaskedBody = field(repr=False)
     dropped: Mapping[str, int]
     records: int
+    refused: int
     hidden_fields: tuple[str, ...]
     shown_fields: tuple[str, ...]
 
 
-def cut(body: bytes, plan: Plan) -> Cut:
-    """Take what is hidden out of an answer.
+def cut(
+    body: bytes, plan: Plan, *, judge: RecordJudge | None = None, judges: Judges = NO_JUDGES
+) -> Cut:
+    """Take what is hidden out of an answer, and the records that may not be seen.
 
     Args:
         body: the whole JSON text, at most `MAX_CUT_BODY` (the caller's duty).
         plan: what stays.
+        judge: of the answer's own records, by the permit of this request.
+        judges: of records inside them, by resource.
 
     Raises:
         UpstreamError: ANSWER_NOT_CUT: this is not a document of the shape the plan knows.
+        RequestError: NO_SUCH_RECORD: it holds one record, and that may not be seen.
+        ValueError: only one of plan and judge depends on the record.
     """
+    if plan.depends != (judge is not None and judge.depends):
+        raise ValueError("the plan and the judge are of different permits")
     try:
         body.decode("utf-8")
-        walk = Walk(plan, careful=False)
+        walk = Walk(plan, careful=False, judge=judge, judges=judges)
         made = walk.answer(body)
-        if plan.record.wary and not walk.leaves_hold(made):
-            walk = Walk(plan, careful=True)
+        if not walk.leaves_hold(made):
+            walk = Walk(plan, careful=True, judge=judge, judges=judges)
             made = walk.answer(body)
     except (*_UNREADABLE, NoRecordsError):
         # `from None`: these errors may carry the body, and errors end up in logs.
@@ -72,16 +87,21 @@ def cut(body: bytes, plan: Plan) -> Cut:
             Reason.ANSWER_NOT_CUT,
             "The CRM's answer is not JSON of the shape that its adapter describes.",
         ) from None
+    except RecordRefusedError:
+        raise RequestError(
+            Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_REFUSED
+        ) from None
     return _result(made, walk)
 
 
-def cut_error(body: bytes, plan: Plan) -> Cut:
+def cut_error(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> Cut:
     """What may be shown of an error body: the declared members of a JSON object, or nothing.
 
-    Never raises: a page with a stack trace, a list of messages or broken JSON becomes an
-    empty body.
+    Nothing in it says which record it speaks of, so what is hidden in any record is hidden,
+    and records inside it leave. Never raises: a page with a stack trace, a list of messages
+    or broken JSON becomes an empty body.
     """
-    walk = Walk(plan, careful=True)
+    walk = Walk(plan, careful=True, judges=judges)
     try:
         body.decode("utf-8")
         made = walk.error(body)
@@ -101,6 +121,7 @@ def _result(made: bytes, walk: Walk) -> Cut:
         body=MaskedBody(made),
         dropped=dict(walk.dropped),
         records=walk.records,
+        refused=walk.refused,
         hidden_fields=tuple(sorted(walk.hidden)),
         shown_fields=tuple(sorted(walk.shown)),
     )

@@ -8,18 +8,27 @@ True here, and everywhere the plan is used:
 3. **What no path names is unmapped.** On a sensitive resource it leaves, unless `unmapped`
    is visible; on any other it stays. So is a value of another shape than the paths say:
    an object at a leaf without `.**`, a text where members are expected.
-4. **A value of a wrong shape never stays where a hidden field was expected below it.**
-   `contact.phone` is hidden and `contact` is suddenly a list: the phone may be anywhere.
+4. **A value of a wrong shape never stays where a hidden field or another record was expected
+   below it.** `contact.phone` is hidden and `contact` is suddenly a list: the phone may be
+   anywhere.
 5. **A branch under which nothing may stay leaves whole**, not as an empty `{}`.
+6. **An embedded record is decided as what it is**, whoever sees the record around it. Only
+   `null` may stand in its place.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from gateway.domain.fieldpath import ITEMS, FieldPath
+from gateway.domain.fieldpath import FieldPath
 from gateway.domain.resource import UNMAPPED, Field, Resource
+from gateway.masking.tree import Spot, tree_of
 
 NO_CLASS = "-"  # the label of dropped fields that are in no class
+# Records inside records: a booking, its client, her stylist, his salon. Some CRMs embed in
+# circles, and each level is a plan of its own.
+MAX_EMBEDDED = 3
+
+Prefix = tuple[str, ...]  # the embeds that lead to a record, from the outside in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +47,28 @@ class Drop:
 UNMAPPED_DROP = Drop(fields=(), classes=(UNMAPPED,))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where another resource's record stands.
+
+    Attributes:
+        resource: whose judge decides.
+        prefix: the names of its fields in the counts begin with this.
+        drop: how it is counted if it may not be seen.
+    """
+
+    resource: str
+    prefix: Prefix
+    drop: Drop
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
     """What happens to a value at one place of a record. Compared by identity.
 
     Attributes:
         gone: set if the value leaves whatever it is; nothing else counts then.
+        embed: set if an object here is a record of its own.
         names: the visible fields that stand here.
         leaf: a scalar or an array of scalars stays as it is.
         whole: a visible `.**` ends here: everything that is not hidden stays.
@@ -52,12 +77,13 @@ class Node:
         rest: what happens to members that nothing declares; None = they stay.
         misfit: what happens to a value of a shape that nothing declares; None = it stays.
         hides: a hidden field stands here, above or below. If none does, `null` stays also
-            where members or items were expected.
+            where members, items or another record were expected.
         barren: nothing can stay under this place, so the emptied container leaves too.
         wary: here or below stands a leaf whose value must be looked at before it stays.
     """
 
     gone: Drop | None = None
+    embed: Place | None = None
     names: tuple[str, ...] = ()
     leaf: bool = False
     whole: bool = False
@@ -80,67 +106,32 @@ class Plan:
     """How to cut one kind of answer for one set of hidden fields.
 
     Attributes:
-        record: what stays of a record.
-        error: what stays of the members of an error body. Stricter than `record` as soon as
-            anything is hidden: messages quote values ("a client with this e-mail exists").
+        record: what stays of a record, if that does not depend on the record.
+        error: what stays of the members of an error body if anything at all may leave.
+            Stricter than `record`: messages quote values ("a client with this e-mail exists").
+        open_error: the same if nothing may leave; only embedded records do.
         records: the steps from the root of the answer to the record or records.
         beside: members of the envelope that stay if they hold a scalar.
-        hides: anything at all may leave; if not, the envelope stays as it is.
-        nothing_to_do: the resource is not sensitive and nothing of it is hidden: stream it.
+        page_totals: those of them that count the records of this answer.
+        embeds: the resources whose records may stand inside.
+        hides: something of the records' own may leave.
+        depends: what stays, and whether, depends on the record; `cut` needs a judge.
+        may_refuse: and some records may be kept back, so nothing beside may count them.
+        nothing_to_do: the resource is not sensitive, holds no other record and nothing of it
+            is hidden: stream it.
     """
 
     record: Node
     error: Node
+    open_error: Node
     records: tuple[str, ...]
     beside: frozenset[str]
+    page_totals: frozenset[str]
+    embeds: frozenset[str]
     hides: bool
+    depends: bool
+    may_refuse: bool
     nothing_to_do: bool
-
-
-@dataclass(slots=True)
-class Spot:
-    """One place of the tree of declared paths, before anything is hidden."""
-
-    fields: list[Field] = field(default_factory=list)
-    whole: set[str] = field(default_factory=set)  # those of the fields that end in `.**` here
-    is_id: bool = False
-    members: dict[str, "Spot"] = field(default_factory=dict)
-    items: "Spot | None" = None
-
-    def children(self) -> Iterable["Spot"]:
-        """Every spot right below this one."""
-        yield from self.members.values()
-        if self.items is not None:
-            yield self.items
-
-    def has_id(self) -> bool:
-        """Does the id stand here or below?"""
-        return self.is_id or any(child.has_id() for child in self.children())
-
-    def all_fields(self) -> Iterable[Field]:
-        """Every field that stands here or below."""
-        yield from self.fields
-        for child in self.children():
-            yield from child.all_fields()
-
-
-def tree_of(resource: Resource) -> Spot:
-    """Arrange the paths of a resource's fields and of its id as a tree.
-
-    Raises:
-        ValueError: a path that does not start at a member of the record.
-    """
-    root = Spot()
-    for declared in resource.fields.values():
-        for path in declared.paths:
-            spot = _reach(root, path)
-            if declared not in spot.fields:
-                spot.fields.append(declared)
-            if path.whole:
-                spot.whole.add(declared.name)
-    if resource.id is not None:
-        _reach(root, resource.id).is_id = True
-    return root
 
 
 def build_plan(
@@ -149,6 +140,9 @@ def build_plan(
     *,
     records: FieldPath,
     beside: frozenset[str] = frozenset(),
+    page_totals: frozenset[str] = frozenset(),
+    depends: bool = False,
+    may_refuse: bool = False,
 ) -> Plan:
     """Compile what stays.
 
@@ -159,71 +153,125 @@ def build_plan(
         records: where the records stand in the answer: the root (the whole answer is one
             record), `[]`, `data[]`, `data`, `page.rows[]`.
         beside: members of the envelope that may stay; see `Plan.beside`.
+        page_totals: those of `beside` that hold how many records this answer holds.
+        depends: as `Permit.depends`.
+        may_refuse: as `Permit.refuses`.
 
     Raises:
         ValueError: a hidden name the resource does not have (a typo that would show it), or
             a path that cannot be followed.
     """
-    unknown = hidden - {*resource.fields, UNMAPPED}
-    if unknown:
-        raise ValueError(f"`{resource.name}` has no field `{min(unknown)}` that could be hidden")
     if records.whole:
         raise ValueError(f"`{records}` cannot say where records stand: `.**` is for fields")
+    if may_refuse and not depends:
+        raise ValueError("only what depends on the record can refuse one")
+    record = build_node(resource, hidden)
     if not resource.sensitive:
         hidden -= {UNMAPPED}
-    root = tree_of(resource)
-    strict = _root(root, hidden, UNMAPPED_DROP)
-    record = strict if UNMAPPED in hidden else _root(root, hidden, None)
     return Plan(
         record=record,
-        error=strict if hidden else record,
+        error=_root(_Level(resource, hidden | {UNMAPPED}, closed=True)),
+        open_error=_root(_Level(resource, hidden, closed=True)),
         records=records.steps,
         beside=beside,
+        page_totals=page_totals,
+        embeds=frozenset(embed.resource for embed in resource.embeds.values()),
         hides=bool(hidden),
-        nothing_to_do=not resource.sensitive and not hidden,
+        depends=depends,
+        may_refuse=may_refuse,
+        nothing_to_do=not (resource.sensitive or resource.embeds or hidden or depends),
     )
 
 
-def _reach(root: Spot, path: FieldPath) -> Spot:
-    """The spot at the end of a path, made on the way where it is missing."""
-    if not path.steps or path.steps[0] == ITEMS:
-        raise ValueError(f"`{path}` is not a path inside a record: it must start with a name")
-    spot = root
-    for step in path.steps:
-        if step == ITEMS:
-            spot.items = spot.items or Spot()
-            spot = spot.items
-        else:
-            spot = spot.members.setdefault(step, Spot())
-    return spot
+def build_node(resource: Resource, hidden: frozenset[str], prefix: Prefix = ()) -> Node:
+    """Compile what stays of one record. Worth keeping: see `judge.NodeOf`.
+
+    Args:
+        resource: what the record is.
+        hidden: as for `build_plan`.
+        prefix: the embeds that lead to the record; () = it is one of the answer's own.
+
+    Raises:
+        ValueError: as `build_plan`.
+    """
+    unknown = hidden - {*resource.fields, UNMAPPED}
+    if unknown:
+        raise ValueError(f"`{resource.name}` has no field `{min(unknown)}` that could be hidden")
+    return _root(_Level(resource, hidden if resource.sensitive else hidden - {UNMAPPED}, prefix))
 
 
-def _root(root: Spot, hidden: frozenset[str], rest: Drop | None) -> Node:
+@dataclass(frozen=True, slots=True)
+class _Level:
+    """What does not change on the way down one record.
+
+    Attributes:
+        closed: embedded records leave unseen.
+    """
+
+    resource: Resource
+    hidden: frozenset[str]
+    prefix: Prefix = ()
+    closed: bool = False
+
+    def named(self, name: str) -> str:
+        """A name as the counts say it: `client.phone` for the `phone` of the embed `client`."""
+        return ".".join((*self.prefix, name))
+
+    def drop_of(self, fields: Iterable[Field]) -> Drop | None:
+        """How the loss of a value that carries these fields is counted, if any is hidden."""
+        by_name = {
+            self.named(f.name): f.field_class or NO_CLASS for f in fields if f.name in self.hidden
+        }
+        if not by_name:
+            return None
+        return Drop(fields=tuple(sorted(by_name)), classes=tuple(sorted(set(by_name.values()))))
+
+    def embedded(self, name: str) -> Node:
+        """The place of another record."""
+        drop = Drop(fields=(self.named(name),), classes=(NO_CLASS,))
+        if self.closed:
+            return Node(gone=drop)
+        if len(self.prefix) >= MAX_EMBEDDED:
+            return Node(gone=UNMAPPED_DROP)
+        place = Place(
+            resource=self.resource.embeds[name].resource, prefix=(*self.prefix, name), drop=drop
+        )
+        return Node(embed=place, misfit=UNMAPPED_DROP)
+
+
+def _root(level: _Level) -> Node:
     """The record itself: an object that stays, were it empty."""
-    members = {name: _node(spot, hidden, rest, None) for name, spot in root.members.items()}
+    rest = UNMAPPED_DROP if UNMAPPED in level.hidden else None
+    members = {
+        name: _node(level, spot, rest, None)
+        for name, spot in tree_of(level.resource).members.items()
+    }
     return Node(members=members, rest=rest, wary=any(child.wary for child in members.values()))
 
 
-def _node(spot: Spot, hidden: frozenset[str], rest: Drop | None, above: Drop | None) -> Node:
+def _node(level: _Level, spot: Spot, rest: Drop | None, above: Drop | None) -> Node:
     """Compile one place and everything below it.
 
     `rest` is what happens here to what nothing declares. `above` is set if a hidden field
     stands above: only the id stays.
     """
-    above = _drop_of(f for f in spot.fields if f.name in hidden) or above
+    above = level.drop_of(spot.fields) or above
     if above is not None and not spot.has_id():
         return Node(gone=above, hides=True)
-    visible = () if above and not spot.is_id else tuple(sorted(f.name for f in spot.fields))
+    if spot.embed is not None:
+        return level.embedded(spot.embed)
+    visible = [] if above and not spot.is_id else [level.named(f.name) for f in spot.fields]
     whole = above is None and bool(spot.whole)
     rest = above or (None if whole else rest)
-    members = {name: _node(below, hidden, rest, above) for name, below in spot.members.items()}
-    items = None if spot.items is None else _node(spot.items, hidden, rest, above)
+    members = {name: _node(level, below, rest, above) for name, below in spot.members.items()}
+    items = None if spot.items is None else _node(level, spot.items, rest, above)
     children = (*members.values(), *(() if items is None else (items,)))
     leaf = spot.is_id or bool(visible)
     hides = above is not None or any(child.hides for child in children)
-    misfit = rest or (UNMAPPED_DROP if hides else None)
+    risky = hides or any(True for _ in spot.all_embeds())
+    misfit = rest or (UNMAPPED_DROP if risky else None)
     return Node(
-        names=visible,
+        names=tuple(sorted(visible)),
         leaf=leaf,
         whole=whole,
         members=members,
@@ -234,11 +282,3 @@ def _node(spot: Spot, hidden: frozenset[str], rest: Drop | None, above: Drop | N
         barren=not leaf and rest is not None and all(c.gone or c.barren for c in children),
         wary=(leaf and not children and misfit is not None) or any(c.wary for c in children),
     )
-
-
-def _drop_of(fields: Iterable[Field]) -> Drop | None:
-    """How the loss of a value that carries these hidden fields is counted."""
-    by_name = {f.name: f.field_class or NO_CLASS for f in fields}
-    if not by_name:
-        return None
-    return Drop(fields=tuple(sorted(by_name)), classes=tuple(sorted(set(by_name.values()))))

@@ -4,13 +4,15 @@ True here:
 - Values are cut where they stand, kept ones are never decoded: `Raw` is their bytes.
 - Records of a list mostly share one shape (the same members in the same order), so names
   are looked up once per shape and not once per member.
+- A record that may not be seen is judged before anything in it is cut or counted: nothing
+  of it is in the result, and nothing of it in the counts but that it left.
 - A **quick** pass takes leaves on trust: it does not look whether a member with nothing
   declared below it holds an object. It is right iff none does, which `leaves_hold` finds
   out from the result: a text with no more braces than the pass itself wrote holds no more
   objects. If it cannot tell, a **careful** pass looks at every leaf.
 
-Raises msgspec's errors, `NoRecordsError` for an envelope without its records, and
-`TooManyShapesError`.
+Raises msgspec's errors, `NoRecordsError` for an envelope without its records,
+`RecordRefusedError` and `TooManyShapesError`.
 """
 
 import re
@@ -22,21 +24,26 @@ import msgspec
 from msgspec import Raw
 
 from gateway.domain.fieldpath import ITEMS
-from gateway.masking.plan import UNMAPPED_DROP, Drop, Node, Plan
+from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge, something_leaves
+from gateway.masking.plan import UNMAPPED_DROP, Drop, Node, Place, Plan
 
-# Of the objects at one place of one answer. Real ones have a few; a program each for a million
-# objects that share no shape stops the worker for seconds and takes 400 MB.
-MAX_SHAPES = 4096
+# Of the objects of one answer, counted for each place and each way of cutting it. Real ones
+# have a few dozen; a program each for a million objects that share no shape stops the worker
+# for seconds and takes 400 MB.
+MAX_SHAPES = 16_384
 BATCH = 64  # records cut in one go: a pause of well under a millisecond
 
 _OBJECT = msgspec.json.Decoder(dict[str, Raw])
 _OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
 _ARRAY = msgspec.json.Decoder(list[Raw])
+_TEXT = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
 _GONE = object()  # what stands here leaves
-_BRACE, _BRACKET, _NULL = b"{[n"
+_BRACE, _BRACKET, _NULL, _QUOTE = b'{[n"'
 _CONTAINERS = b"{["
+_NUMBERS = b"-0123456789"
+_WHOLE = re.compile(rb"-?[0-9]+")
 # Every way in which an array can open inside another: after `[`, `,` or white space. The
 # look-behind stands after the bracket because `re` then leaps from bracket to bracket.
 _ARRAY_IN_ARRAY = re.compile(rb"\[(?<=[\[,\s]\[)")
@@ -44,6 +51,10 @@ _ARRAY_IN_ARRAY = re.compile(rb"\[(?<=[\[,\s]\[)")
 
 class NoRecordsError(Exception):
     """The envelope lacks the member that holds the records."""
+
+
+class RecordRefusedError(Exception):
+    """The one record that was asked for may not be seen."""
 
 
 class TooManyShapesError(Exception):
@@ -73,57 +84,120 @@ class _Program:
 class Walk:
     """The counts of one pass. The only thing in this package that changes."""
 
-    def __init__(self, plan: Plan, *, careful: bool) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        careful: bool,
+        judge: RecordJudge | None = None,
+        judges: Judges = NO_JUDGES,
+    ) -> None:
         self.plan = plan
         self.careful = careful
+        self.judge = judge
+        self.judges = judges
+        # Something may leave this answer: then only what is known stays around the records.
+        self.guards = plan.hides or plan.depends or something_leaves(plan.embeds, judges)
         self.records = 0
+        self.refused = 0
         self.dropped: Counter[str] = Counter()
         self.hidden: set[str] = set()
         self.shown: set[str] = set()
-        self.objects = 0  # written beside those that programs count
-        self.arrays = 0
+        self.objects = 0  # that this pass writes, other than by a program
+        self.arrays = 0  # that this pass writes
+        self.shapes = 0  # that it met
         self._programs: dict[Node, dict[tuple[str, ...], _Program]] = {}
 
     def answer(self, body: bytes) -> bytes:
         """Walk down the envelope and cut the records."""
-        return _encode(self._envelope(Raw(body), self.plan.records))
+        made = self._envelope(Raw(body), self.plan.records)
+        if made is _GONE:
+            raise RecordRefusedError
+        return _encode(made)
 
     def error(self, body: bytes) -> bytes:
         """Cut an error body, which must be an object."""
         members = _OBJECT.decode(body)
-        self._objects(self.plan.error, [members])
+        self._objects(self.plan.error if self.guards else self.plan.open_error, [members])
         return _encode(members)
 
     def _envelope(self, raw: Raw, steps: tuple[str, ...]) -> Any:
+        """What stays of an answer: `_GONE` if its one record goes."""
         if not steps:
-            return self._list([_OBJECT.decode(raw)])[0]
+            kept = self._list([_OBJECT.decode(raw)])
+            return kept[0] if kept else _GONE
         if steps == (ITEMS,):
             self.arrays += 1
             return self._list(_OBJECTS.decode(raw))
         if steps[0] == ITEMS:
             self.arrays += 1
-            return [self._envelope(item, steps[1:]) for item in _ARRAY.decode(raw)]
+            inner = [self._envelope(item, steps[1:]) for item in _ARRAY.decode(raw)]
+            return [value for value in inner if value is not _GONE]
         members: dict[str, Any] = _OBJECT.decode(raw)
         if steps[0] not in members:
             raise NoRecordsError
+        before = self.records
+        inside = self._envelope(members[steps[0]], steps[1:])
+        if inside is _GONE:
+            return _GONE  # what stood around it goes too, uncounted
         self.objects += 1
-        for name in tuple(members):
-            if name == steps[0]:
-                members[name] = self._envelope(members[name], steps[1:])
-            elif self.plan.hides and not self._may_stay_beside(name, members[name]):
-                del members[name]
-                self._drop(UNMAPPED_DROP)
+        for name in tuple(members) if self.guards else ():
+            if name != steps[0]:
+                value = self._beside(name, members[name], self.records - before)
+                if value is _GONE:
+                    del members[name]
+                else:
+                    members[name] = value
+        members[steps[0]] = inside
         return members
 
-    def _may_stay_beside(self, name: str, raw: Raw) -> bool:
-        return name in self.plan.beside and _first(raw) not in _CONTAINERS
+    def _beside(self, name: str, raw: Raw, kept: int) -> Any:
+        """What stays of a member beside the records, of which so many are kept.
+
+        Whether this answer lost a record makes no difference: it would tell.
+        """
+        plan = self.plan
+        if name not in plan.beside or _first(raw) in _CONTAINERS:
+            return self._drop(UNMAPPED_DROP)
+        if not plan.may_refuse:
+            return raw
+        if name in plan.page_totals and _WHOLE.fullmatch(raw):
+            return kept
+        return self._drop(UNMAPPED_DROP) if name in plan.page_totals or _counts(raw) else raw
 
     def _list(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Cut records in place, batch by batch: a later caller may pause in between."""
-        self.records += len(records)
-        for start in range(0, len(records), BATCH):
-            self._objects(self.plan.record, records[start : start + BATCH])
-        return records
+        """Cut records in place, batch by batch: a later caller may pause in between.
+
+        Returns those that stay.
+        """
+        kept = records
+        if self.judge is None or not self.judge.depends:
+            for start in range(0, len(records), BATCH):
+                self._objects(self.plan.record, records[start : start + BATCH])
+        else:
+            kept = []
+            for start in range(0, len(records), BATCH):
+                kept += self._judged(self.judge, records[start : start + BATCH])
+        self.records += len(kept)
+        self.refused += len(records) - len(kept)
+        return kept
+
+    def _judged(self, judge: RecordJudge, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Cut each record as its judge says; those that stay, in their order."""
+        alike: dict[Node, list[dict[str, Any]]] = {}
+        kept = []
+        for members in batch:
+            node = judge.node(members)
+            if node is None:
+                continue
+            kept.append(members)
+            if node in alike:
+                alike[node].append(members)
+            else:
+                alike[node] = [members]
+        for node, records in alike.items():
+            self._objects(node, records)
+        return kept
 
     def _objects(self, node: Node, batch: list[dict[str, Any]]) -> None:
         """Cut objects that stand at one place of the plan, in place."""
@@ -132,8 +206,9 @@ class Walk:
             shape = tuple(members)
             program = programs.get(shape)
             if program is None:
-                if len(programs) >= MAX_SHAPES:
+                if self.shapes >= MAX_SHAPES:
                     raise TooManyShapesError
+                self.shapes += 1
                 program = programs[shape] = self._program(node, shape)
             program.uses += 1
             for name in program.delete:
@@ -186,10 +261,22 @@ class Walk:
         if _is_leaf_value(first, raw) if node.leaf else first == _NULL and not node.hides:
             self.shown.update(node.names)
             return raw
+        if node.embed is not None and first == _BRACE:
+            return self._embedded(node.embed, raw)
         if node.misfit is not None:
             return self._drop(node.misfit)
         self.shown.update(node.names)
         return raw
+
+    def _embedded(self, place: Place, raw: Raw) -> Any:
+        """Cut a record inside a record, as what it is."""
+        judge = self.judges.get(place.resource)
+        members = _OBJECT.decode(raw)
+        node = None if judge is None else judge.node(members, place.prefix)
+        if node is None:
+            return self._drop(place.drop)
+        self._objects(node, [members])
+        return members
 
     def _array(self, node: Node, items: Node, raw: Raw) -> Any:
         kept = [self._value(items, item) for item in _ARRAY.decode(raw)]
@@ -207,7 +294,12 @@ class Walk:
         return _GONE
 
     def leaves_hold(self, made: bytes) -> bool:
-        """Is it sure, from the result, that every leaf holds what a leaf may hold?"""
+        """Is it sure, from the result, that every leaf holds what a leaf may hold?
+
+        What left with its record was never counted, so the sums are of what was written.
+        """
+        if not any(node.wary for node in self._programs):
+            return True
         objects = self.objects + sum(
             program.uses
             for node, programs in self._programs.items()
@@ -232,6 +324,12 @@ class Walk:
 def _first(raw: Raw) -> int:
     """The byte that tells a value's kind; msgspec has cut the white space before it."""
     return memoryview(raw)[0]
+
+
+def _counts(raw: Raw) -> bool:
+    """A number, or a text of digits only, in whatever script."""
+    first = _first(raw)
+    return first in _NUMBERS or (first == _QUOTE and _TEXT.decode(raw).strip().isnumeric())
 
 
 def _is_leaf_value(first: int, raw: Raw) -> bool:

@@ -6,21 +6,22 @@ True here:
 - Every member counts as the fields it may change, not only as those it names: a text, `null`
   or `{}` where members are expected overwrites them all, and an array replaces all items.
 - What no field names is `unmapped`. The id is not a field of the write.
+- Another record inside this one is sent by the name of its embed, whatever stands there, and
+  nobody may send it: it would be judged as a part of this record, not as what it is.
 - A write may not destroy what its sender cannot see: no full replacement while anything is
   hidden, and no mask (`***`) where a value belongs.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.domain.decision import Permit
 from gateway.domain.errors import RequestError
 from gateway.domain.http import Headers
 from gateway.domain.reason import Reason
 from gateway.domain.resource import UNMAPPED, Resource
 from gateway.masking.mediatype import json_media_type
-from gateway.masking.plan import Spot, tree_of
+from gateway.masking.tree import Spot, tree_of
 from gateway.texts.jsontext import parse_strict_json
 
 MAX_WRITE_DEPTH = 32  # a client card needs four
@@ -64,21 +65,11 @@ def require_json_body(headers: Headers) -> str:
     return media_type
 
 
-def fields_sent(body: bytes, resource: Resource, *, record: str | None = None) -> frozenset[str]:
-    """Name the fields a body may change.
-
-    Args:
-        body: what the client sent.
-        resource: what is written.
-        record: the id in the address. The body may repeat it, but not name another record:
-            that one was not judged. Without one, an id in the body counts as `unmapped`.
-
-    Returns:
-        Field names of the resource, and `unmapped` for everything else.
+def read_body(body: bytes) -> Mapping[str, Any]:
+    """Read what a client sends: one strict JSON object that names no other method.
 
     Raises:
-        RequestError: BODY_INVALID: not one strict JSON object, or it names another method or
-            another record, or carries a mask marker where a field of some class stands.
+        RequestError: BODY_INVALID.
     """
     try:
         value = parse_strict_json(body, MAX_WRITE_DEPTH, len(body))
@@ -88,7 +79,36 @@ def fields_sent(body: bytes, resource: Resource, *, record: str | None = None) -
         raise RequestError(Reason.BODY_INVALID, "The body must be one JSON object.")
     if not _METHOD_OVERRIDES.isdisjoint(name.lower() for name in value):
         raise RequestError(Reason.BODY_INVALID, "The body cannot name another method.")
-    sent = set(_members(tree_of(resource), value, covered=False, classed=False))
+    return value
+
+
+def fields_sent(
+    value: Mapping[str, Any],
+    resource: Resource,
+    *,
+    record: str | None = None,
+    ids: frozenset[str] = frozenset(),
+) -> frozenset[str]:
+    """Name the fields a body may change.
+
+    Args:
+        value: of `read_body`.
+        resource: what is written.
+        record: the id in the address. The body may repeat it, but not name another record:
+            that one was not judged. Without one, an id in the body counts as `unmapped`.
+        ids: members that name records which are judged, and so are no fields that are sent;
+            where one is a field's member as well, it counts as that.
+
+    Returns:
+        Field names and embed names of the resource, and `unmapped` for everything else.
+
+    Raises:
+        RequestError: BODY_INVALID: it names another record, or carries a mask marker where a
+            field of some class stands.
+    """
+    tree = tree_of(resource)
+    fields = {n: v for n, v in value.items() if n not in ids or n in tree.members}
+    sent = set(_members(tree, fields, covered=False, classed=False))
     named = _id_in(value, resource)
     if named is not None and record is None:
         sent.add(UNMAPPED)
@@ -110,27 +130,49 @@ def _id_in(value: Any, resource: Resource) -> str | None:
 
 
 def require_writable(
-    sent: frozenset[str], permit: Permit, *, method: str, resource: Resource
+    sent: frozenset[str],
+    *,
+    hidden: frozenset[str],
+    unwritable: frozenset[str],
+    method: str,
+    resource: Resource,
 ) -> None:
     """Refuse a write of what may not be written, or over what may not be seen.
 
-    `sent` comes from `fields_sent`.
+    Args:
+        sent: from `fields_sent`.
+        hidden: of the record that is written, by its verdict; where nothing depends on the
+            record, of the permit.
+        unwritable: likewise.
+        method: the request's.
+        resource: what is written.
 
     Raises:
-        RequestError: FIELD_NOT_WRITABLE; or OVERWRITES_HIDDEN for a PUT by someone from
-            whom anything of the record is hidden: they never saw what it would replace.
+        RequestError: FIELD_NOT_WRITABLE, also for whoever sends a record inside another; or
+            OVERWRITES_HIDDEN for a PUT by someone from whom anything of the record is
+            hidden: they never saw what it would replace.
     """
-    refused = sorted(sent & permit.unwritable)
+    inside = _listed(sent & resource.embeds.keys())
+    if inside:
+        raise RequestError(
+            Reason.FIELD_NOT_WRITABLE,
+            f"A record of its own cannot be written inside another; send it to its own"
+            f" address: {inside}.",
+        )
+    refused = _listed(sent & unwritable)
     if refused:
-        names = ", ".join(f"`{name}`" for name in refused)
-        raise RequestError(Reason.FIELD_NOT_WRITABLE, f"You may not write: {names}.")
+        raise RequestError(Reason.FIELD_NOT_WRITABLE, f"You may not write: {refused}.")
     # Undeclared members are no secret of a resource that is not sensitive.
-    secret = permit.hidden if resource.sensitive else permit.hidden - {UNMAPPED}
+    secret = hidden if resource.sensitive else hidden - {UNMAPPED}
     if method == "PUT" and secret:
         raise RequestError(
             Reason.OVERWRITES_HIDDEN,
             "A PUT would overwrite fields you cannot see; send only the changed ones by PATCH.",
         )
+
+
+def _listed(names: frozenset[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def _members(
@@ -153,6 +195,9 @@ def _sent(spot: Spot, value: Any, *, covered: bool, classed: bool) -> Iterator[s
     `covered`: a `.**` stands here or above, so what nothing else names belongs to it;
     `classed`: and that field is in a class.
     """
+    if spot.embed is not None:
+        yield spot.embed
+        return
     own = () if spot.is_id else spot.fields
     yield from (f.name for f in own)
     covered = covered or bool(spot.whole)
@@ -162,14 +207,17 @@ def _sent(spot: Spot, value: Any, *, covered: bool, classed: bool) -> Iterator[s
         return
     if isinstance(value, list) and spot.items is not None:
         yield from (f.name for f in spot.items.all_fields())
+        yield from spot.items.all_embeds()
         for item in value:
             yield from _sent(spot.items, item, covered=covered, classed=classed)
         return
     overwritten = [f for child in spot.children() for f in child.all_fields()]
+    embedded = [name for child in spot.children() for name in child.all_embeds()]
     yield from (f.name for f in overwritten)
+    yield from embedded
     if classed or any(f.field_class for f in (*own, *overwritten)):
         _refuse_mask(value)
-    misfit = overwritten or not _is_leaf_value(value)
+    misfit = overwritten or embedded or not _is_leaf_value(value)
     if misfit and not covered:
         yield UNMAPPED
 

@@ -11,7 +11,9 @@ from itertools import product
 
 from gateway.bundle import Bundle
 from gateway.domain.access import Facts
-from gateway.domain.subject import ANYONE, Principal, Role, StaffId
+from gateway.domain.record import RecordState
+from gateway.domain.resource import Resource
+from gateway.domain.subject import Post, StaffId
 from gateway.enforcer.model import stock_verdict
 
 MAX_ROW_VISITS = 40_000  # questions x rules; about a second of pycasbin
@@ -38,51 +40,62 @@ def prove(bundle: Bundle) -> tuple[int, tuple[Difference, ...]]:
     Returns:
         How many decisions were compared, and every difference.
     """
-    held = [(staff, person.held) for staff, person in bundle.people.items()]
-    stock = stock_verdict(bundle.model_text, bundle.rules, held, bundle.adapter.vocabulary)
+    stock = stock_verdict(
+        bundle.model_text, bundle.rules, _everyone(bundle), bundle.adapter.vocabulary
+    )
     differences = []
     budget = max(1, MAX_ROW_VISITS // max(1, len(bundle.rules)))
     asked = sorted(_questions(bundle), key=_mixed)[:budget]
-    for principal, target, action, facts in asked:
-        ours = bundle.index.cell(principal, target, action).firing(principal, facts).allowed
-        if ours != stock(principal, target, action, facts):
+    for staff, post, card, target, action, facts in asked:
+        firing = bundle.index.cell(staff, post, target, action).firing(staff, post, facts)
+        state = _state(card, facts)
+        ours = firing.residual.open(state)
+        if ours != stock(staff, post, target, action, facts):
             differences.append(
-                Difference(staff=principal.staff, target=target, action=action, index_allows=ours)
+                Difference(staff=staff, target=target, action=action, index_allows=ours)
             )
     return len(asked), tuple(differences)
 
 
-def _questions(bundle: Bundle) -> Iterator[tuple[Principal, str, str, Facts]]:
-    """One person of each set of roles, every card and field, inside and outside the hours."""
+Asked = tuple[StaffId, Post, Resource, str, str, Facts]
+
+
+def _everyone(bundle: Bundle) -> Iterator[tuple[StaffId, Post]]:
+    for staff, person in bundle.people.items():
+        for post in person.posts:
+            yield staff, post
+
+
+def _questions(bundle: Bundle) -> Iterator[Asked]:
+    """One person of each set of roles, every card and field, inside and outside the hours.
+
+    Of each record fact, all three values; not in all combinations, but changing together.
+    """
     vocabulary = bundle.adapter.vocabulary
     targets = [
-        target
+        (resource, target)
         for resource in vocabulary.resources.values()
         for target in (resource.name, *map(resource.target, resource.maskable))
     ]
-    people = {person.held: staff for staff, person in bundle.people.items()}
-    for inside in (True, False):
-        window = {"inside_window": inside, "outside_window": not inside}
-        for held, staff in people.items():
-            facts = {role: role in held for role in bundle.roles} | window
-            for target, action in product(targets, sorted(vocabulary.actions)):
-                yield _principal(staff, held), target, action, facts
+    people = {post.held: (staff, post) for staff, post in _everyone(bundle)}
+    for inside, record in product((True, False), (True, False, None)):
+        known = {"inside_window": inside, "outside_window": not inside}
+        for held, (staff, post) in people.items():
+            facts = known | {role: role in held for role in bundle.roles}
+            for (card, target), action in product(targets, sorted(vocabulary.actions)):
+                of_record = {fact.name: record for fact in card.facts}
+                if of_record or record is None:
+                    yield staff, post, card, target, action, facts | of_record
 
 
-def _mixed(question: tuple[Principal, str, str, Facts]) -> bytes:
+def _mixed(question: Asked) -> bytes:
     """An order in which every prefix is a fair sample, the same at each run."""
-    principal, target, action, facts = question
-    return sha256(f"{principal.staff} {target} {action} {facts}".encode()).digest()
+    staff, _, _, target, action, facts = question
+    return sha256(f"{staff} {target} {action} {facts}".encode()).digest()
 
 
-def _principal(staff: StaffId, held: frozenset[Role]) -> Principal:
-    return Principal(
-        staff=staff,
-        salon="",
-        held=held,
-        acting=held,
-        first_role=ANYONE,
-        device=None,
-        epoch=0,
-        app=None,
-    )
+def _state(card: Resource, facts: Facts) -> RecordState:
+    """The record's facts as bits."""
+    bits = [(1 << at, facts.get(fact.name)) for at, fact in enumerate(card.facts)]
+    true = sum(bit for bit, value in bits if value is True)
+    return RecordState(None, true, sum(bit for bit, value in bits if value is False))

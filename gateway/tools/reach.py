@@ -155,7 +155,7 @@ class Coverage:
     """Rows held against rows.
 
     Attributes:
-        held: staff → every role they hold.
+        held: staff → every role they hold in all of their salons.
     """
 
     rules: tuple[Rule, ...]
@@ -224,12 +224,13 @@ def has_rights(
         cell = view.cells.get(card)
         if cell is None or not cell.allows:
             continue
-        denies = {frozenset(deny.condition.literals) for deny in (*cell.denies, *cell.hours)}
+        denies = {frozenset(deny.rule.condition.literals) for deny in (*cell.denies, *cell.hours)}
         for allow in cell.allows:
-            literals = frozenset(allow.condition.literals)
+            condition = allow.rule.condition
+            literals = frozenset(condition.literals)
             if not budget.spend():
                 return True
-            if never_true(allow.condition, apps):
+            if never_true(condition, apps):
                 continue
             for fewer in denies:
                 if not budget.spend():

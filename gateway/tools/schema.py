@@ -22,13 +22,15 @@ from gateway.identity.staff_file import StaffFile
 from gateway.mapping.shapes import AdapterFile
 from gateway.settings import Settings
 from gateway.texts.yamltext import Strict
+from gateway.tools.case_file import DECISIONS, REASONS, CaseFile
 
-NAMES = ("gateway", "hours", "staff", "adapter")
+NAMES = ("gateway", "hours", "staff", "adapter", "cases")
 _FILES: dict[str, tuple[str, type[Strict]]] = {
     "gateway": ("gateway.yaml", Settings),
     "hours": ("hours.yaml", HoursFile),
     "staff": ("staff.yaml", StaffFile),
     "adapter": ("adapters/<crm>.yaml", AdapterFile),
+    "cases": ("policies/cases/*.yaml", CaseFile),
 }
 
 # Python's and JavaScript's dialects of regular expressions read all of these alike.
@@ -46,6 +48,7 @@ _LARGE: list[str] = ["object", "array"]
 _TEXT: JsonSchemaValue = {"not": {"type": _LARGE}}
 _EMPTY: JsonSchemaValue = {"not": {"type": [*_LARGE, "number", "boolean"]}, "pattern": "^$"}
 _ROLE: JsonSchemaValue = {"type": "string", "pattern": _NAME.replace("^", "^role:")}
+_FILLED = _TEXT | {"pattern": "\\S"}
 _HOLIDAYS = [*WEEKDAYS, *(f"{nth} {day}" for nth in ORDINALS for day in WEEKDAYS)]
 
 # The function that reads a value → what it may be. A reader that is not here and whose
@@ -82,6 +85,32 @@ _READERS: dict[str, JsonSchemaValue] = {
         "examples": ["http://127.0.0.1:8000"],
     },
     "_state_url": {"type": "string", "pattern": "^(sqlite:|rediss?://)"},
+    # Cases. `1:2` is a number to YAML 1.1, so an address or a place may be one.
+    "read_text": _FILLED,
+    "read_sentence": _FILLED,
+    "read_who": _TEXT | {"pattern": _NAME.replace("^", "^(staff:)?")},
+    "read_request": {
+        "type": "string",
+        "pattern": "^[A-Z]+ /\\S*$",
+        "examples": ["GET /api/clients/7"],
+    },
+    "read_at": {
+        "not": {"type": [*_LARGE, "number", "boolean", "null"]},
+        "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}",
+        "examples": ["2026-11-25T12:00"],
+    },
+    "read_case_device": _TEXT | {"pattern": _DEVICE},
+    "read_narrowing": _ROLE,
+    "read_peer": _FILLED | {"examples": ["192.0.2.7"]},
+    "read_record": {
+        "type": "string",
+        "pattern": "^\\s*\\{",
+        "examples": ['{"stylist_id": "mei"}'],
+    },
+    "read_decision": {"enum": list(DECISIONS)},
+    "read_reason": {"enum": list(REASONS)},
+    "read_rule": _FILLED
+    | {"examples": ["p, role:stylist, client, export, , deny", "salon_rules.csv:41"]},
 }
 _MAY_BE_EMPTY = frozenset({"_optional.<locals>.check", "_read_declared", "_read_list"})
 
@@ -184,8 +213,8 @@ class _Owners(GenerateJsonSchema):
         found = super().function_before_schema(schema)
         if reader == "_read_salons":
             roles = {"anyOf": [found["additionalProperties"], _EMPTY]}
-            one = {"minProperties": 1, "maxProperties": 1, "additionalProperties": False}
-            return {"type": "object", "patternProperties": {_NAME: roles}, **one}
+            some = {"minProperties": 1, "additionalProperties": False}
+            return {"type": "object", "patternProperties": {_NAME: roles}, **some}
         return {"anyOf": [found, _EMPTY]} if reader in _MAY_BE_EMPTY else found
 
     def function_after_schema(

@@ -1,5 +1,7 @@
 """The rules of the cut a second time: slowly, from their text, on parsed JSON.
 
+A record is judged, then cut, one after the other; embedded ones in the same way.
+
 It knows no tree, no shapes and no batches. It walks the document, keeps in mind the pattern
 of steps it took, and asks the list of declared paths anew at every value. Scalars keep their
 text, so the spelling of numbers and escapes can be compared.
@@ -10,8 +12,11 @@ import json.scanner
 from collections import Counter
 from dataclasses import dataclass, field
 
+from gateway.domain.decision import Permit
 from gateway.domain.fieldpath import FieldPath
 from gateway.domain.resource import Resource
+from gateway.domain.ruleref import RuleRef
+from tests.oracles.slow_records import plain, slow_hidden, slow_may_refuse, slow_state
 
 EVERY = "[]"
 
@@ -24,6 +29,15 @@ class Text(str):
 
 class RefusedError(Exception):
     """Not one well-formed document of the announced shape."""
+
+
+class NoSuchRecordError(Exception):
+    """The only record of the answer may not be seen."""
+
+
+def seeing_all_but(hidden):
+    """A permit that does not depend on the record."""
+    return Permit(by=(RuleRef("salon_rules.csv", 1),), hidden=frozenset(hidden))
 
 
 class _TextKeeping(json.JSONDecoder):
@@ -71,11 +85,21 @@ def parse(body: bytes):
 
 @dataclass
 class Slow:
-    """One cut. `strict`: undeclared members leave, whatever else holds (error bodies)."""
+    """One cut. `strict`: undeclared members leave, whatever else holds (error bodies).
+
+    `world`: resource name → (resource, permit) of records inside others; `closed`: these
+    leave unseen; `prefix`: the embeds that lead to this record.
+    """
 
     resource: Resource
     hidden: frozenset[str]
     strict: bool = False
+    permit: object = None
+    world: dict = field(default_factory=dict)
+    asker: object = None
+    closed: bool = False
+    prefix: tuple = ()
+    refused: int = 0
     dropped: Counter = field(default_factory=Counter)
     hid: set = field(default_factory=set)
     shown: set = field(default_factory=set)
@@ -94,6 +118,15 @@ class Slow:
                 yield name, path.steps, path.whole
         if self.resource.id is not None:
             yield None, self.resource.id.steps, False
+        for embed in self.resource.embeds.values():
+            yield None, embed.path.steps, False
+
+    def embed_at(self, at):
+        names = [name for name, e in self.resource.embeds.items() if e.path.steps == at]
+        return names[0] if names else None
+
+    def embed_below(self, at):
+        return any(e.path.steps[: len(at)] == at for e in self.resource.embeds.values())
 
     def is_id(self, at):
         return self.resource.id is not None and self.resource.id.steps == at
@@ -147,6 +180,8 @@ class Slow:
     def something_may_stay(self, at):
         if self.hidden_over(at) and not self.id_at_or_below(at):
             return False
+        if self.embed_at(at) is not None:
+            return not self.closed and len(self.prefix) < 3
         if self.is_leaf(at) or self.undeclared_may_stay(at):
             return True
         longer = {steps[: len(at) + 1] for _, steps, _ in self.paths() if len(steps) > len(at)}
@@ -156,29 +191,63 @@ class Slow:
 
     def leave(self, names):
         """Count one value that leaves with these hidden fields; none: it was unmapped."""
-        self.hid |= names
+        self.hid |= self.named(names)
         labels = {self.resource.fields[name].field_class or "-" for name in names}
         self.dropped.update(labels or {"unmapped"})
+        return []
+
+    def named(self, names):
+        return {".".join((*self.prefix, name)) for name in names}
+
+    def embedded(self, name, value):
+        """[] if the record inside leaves, [what stays of it] if it stays."""
+        full = ".".join((*self.prefix, name))
+        if not self.closed and len(self.prefix) >= 3:
+            return self.leave(set())
+        if not self.closed and value is None:
+            return [value]
+        if not self.closed and not isinstance(value, dict):
+            return self.leave(set())
+        if not self.closed and self.resource.embeds[name].resource in self.world:
+            resource, permit = self.world[self.resource.embeds[name].resource]
+            hidden = slow_hidden(permit, slow_state(plain(value), resource, self.asker))
+            if hidden is not None:
+                inner = Slow(
+                    resource,
+                    frozenset(hidden),
+                    world=self.world,
+                    asker=self.asker,
+                    prefix=(*self.prefix, name),
+                    dropped=self.dropped,
+                    hid=self.hid,
+                    shown=self.shown,
+                )
+                return [inner.members((), value)]
+        self.hid.add(full)
+        self.dropped["-"] += 1
         return []
 
     def value(self, at, value):
         """[] if it leaves, [what stays of it] if it stays."""
         over = self.hidden_over(at)
-        risky = bool(over) or self.hidden_below(at)
+        hides = bool(over) or self.hidden_below(at)
+        risky = hides or self.embed_below(at)
         if over and not self.id_at_or_below(at):
             return self.leave(over)
+        if self.embed_at(at) is not None:
+            return self.embedded(self.embed_at(at), value)
         if isinstance(value, dict) and self.goes_on(at, into_items=False):
             return self.opened(at, self.members(at, value))
         if isinstance(value, list) and self.goes_on(at, into_items=True):
             inner = [stays for item in value for stays in self.value((*at, EVERY), item)]
             return self.opened(at, inner)
         if self.is_leaf(at) and _is_leaf_value(value):
-            self.shown |= self.names_at(at)
+            self.shown |= self.named(self.names_at(at))
             return [value]
-        if value is None and not self.is_leaf(at) and not risky:
+        if value is None and not self.is_leaf(at) and not hides:
             return [value]
         if self.undeclared_may_stay(at) and not risky:
-            self.shown |= self.names_at(at)
+            self.shown |= self.named(self.names_at(at))
             return [value]
         return self.leave(over)
 
@@ -186,9 +255,7 @@ class Slow:
         if not self.something_may_stay(at):
             return []
         if not self.hidden_over(at):
-            self.shown |= {
-                name for name, steps, _ in self.paths() if steps == at and self.has_whole(at)
-            } - {None}
+            self.shown |= self.named(self.names_at(at) if self.has_whole(at) else ())
         return [inner]
 
     def has_whole(self, at):
@@ -213,30 +280,81 @@ class Slow:
         return at[-1] != EVERY and self.declared(at)
 
     def record(self, value):
+        """[] if the record may not be seen, [what stays of it] if it may."""
         if not isinstance(value, dict):
             raise RefusedError("a record is an object")
+        state = (
+            slow_state(plain(value), self.resource, self.asker) if self.permit.depends else None
+        )
+        hidden = slow_hidden(self.permit, state)
+        if hidden is None:
+            self.refused += 1
+            return []
         self.records += 1
-        return self.members((), value)
+        secret = self.hidden
+        self.hidden = frozenset(hidden)
+        self.__post_init__()
+        kept = self.members((), value)
+        self.hidden = secret
+        return [kept]
 
-    def answer(self, value, steps, beside):
-        """Down the envelope to the records."""
+    def guards(self):
+        """May anything leave this answer?"""
+        if self.hidden or self.permit.depends:
+            return True
+        inside, todo = set(), [self.resource]
+        while todo:
+            for embed in todo.pop().embeds.values():
+                if embed.resource not in self.world:
+                    return True
+                if embed.resource not in inside:
+                    inside.add(embed.resource)
+                    todo.append(self.world[embed.resource][0])
+        return any(
+            permit.depends
+            or (permit.hidden if resource.sensitive else permit.hidden - {"unmapped"})
+            for resource, permit in map(self.world.get, inside)
+        )
+
+    def answer(self, value, steps, beside, totals):
+        """Down the envelope to the records: [] if the one record goes, else [what stays]."""
         if not steps:
             return self.record(value)
         if steps[0] == EVERY:
             if not isinstance(value, list):
                 raise RefusedError("no list")
-            return [self.answer(item, steps[1:], beside) for item in value]
+            return [[i for item in value for i in self.answer(item, steps[1:], beside, totals)]]
         if not isinstance(value, dict) or steps[0] not in value:
             raise RefusedError("no such member")
+        before = self.records
+        inside = self.answer(value[steps[0]], steps[1:], beside, totals)
+        if not inside:
+            return []
         kept = {}
         for name, inner in value.items():
             if name == steps[0]:
-                kept[name] = self.answer(inner, steps[1:], beside)
-            elif not self.hidden or (name in beside and not isinstance(inner, dict | list)):
-                kept[name] = inner
+                kept[name] = inside[0]
             else:
-                self.leave(set())
-        return kept
+                for stays in self.beside(name, inner, beside, totals, self.records - before):
+                    kept[name] = stays
+        return [kept]
+
+    def beside(self, name, inner, beside, totals, kept):
+        if not self.guards():
+            return [inner]
+        if name not in beside or isinstance(inner, dict | list):
+            return self.leave(set())
+        if not slow_may_refuse(self.permit, self.resource):
+            return [inner]
+        number = plain(inner)
+        if name in totals:
+            whole = isinstance(number, int) and not isinstance(number, bool)
+            return [Text(kept)] if whole else self.leave(set())
+        if isinstance(inner, Text) and (
+            not isinstance(number, str) or (number.strip() and number.strip().isnumeric())
+        ):
+            return self.leave(set())
+        return [inner]
 
 
 def _is_leaf_value(value):
@@ -244,18 +362,33 @@ def _is_leaf_value(value):
     return not any(isinstance(item, dict | list) for item in items)
 
 
-def slow_cut(body, resource, hidden, records: FieldPath, beside=frozenset()):
-    """The value that may be shown, and the `Slow` that counted. Raises RefusedError."""
-    slow = Slow(resource, hidden)
-    return slow.answer(parse(body), records.steps, beside), slow
+def slow_cut(
+    body,
+    resource,
+    permit,
+    records: FieldPath,
+    beside=frozenset(),
+    totals=(),
+    world=None,
+    asker=None,
+):
+    """The value that may be shown, and the `Slow` that counted.
+
+    Raises RefusedError and NoSuchRecordError.
+    """
+    slow = Slow(resource, permit.hidden, permit=permit, world=world or {}, asker=asker)
+    made = slow.answer(parse(body), records.steps, beside, totals)
+    if not made:
+        raise NoSuchRecordError
+    return made[0], slow
 
 
-def slow_cut_error(body, resource, hidden):
+def slow_cut_error(body, resource, permit, world=None):
     """The same for an error body; None if nothing of it may be shown."""
-    slow = Slow(resource, hidden)
-    slow.strict = bool(slow.hidden)
+    slow = Slow(resource, permit.hidden, permit=permit, world=world or {}, closed=True)
+    slow.strict = slow.guards()
     try:
         value = parse(body)
     except RefusedError:
         return None, slow
-    return (slow.record(value) if isinstance(value, dict) else None), slow
+    return (slow.members((), value) if isinstance(value, dict) else None), slow

@@ -18,11 +18,14 @@ from gateway.tools.reach import Budget, Coverage, Reach, has_rights, never_true
 from tests.properties.worlds import (
     ACTIONS,
     PEOPLE,
+    RECORD_FACTS,
     ROLES,
     VOCABULARY,
     facts,
     principals,
     rule_lists,
+    state_of,
+    subjects,
 )
 
 FUZZ = int(os.environ.get("SALON_FUZZ", "1"))
@@ -49,11 +52,11 @@ card_sets = st.one_of(
 @st.composite
 def somebody(draw, graph):
     """Held and acting roles carry what they inherit, as identity/principal.py makes them."""
-    bare = draw(principals())
-    own = bare.held - {ANYONE}
+    bare = draw(principals(salons=1))
+    own = bare.home.held - {ANYONE}
     held = graph.closure([*own, bare.staff]) | {ANYONE}
-    acting = held if draw(st.booleans()) else graph.closure(bare.acting) | {ANYONE}
-    return replace(bare, held=held, acting=acting & held)
+    acting = held if draw(st.booleans()) else graph.closure(bare.home.acting) | {ANYONE}
+    return replace(bare, posts=(replace(bare.home, held=held, acting=acting & held),))
 
 
 @st.composite
@@ -65,10 +68,9 @@ def possible_facts(draw, principal):
     known["on_notice"] = draw(st.booleans())
     known["network:salon"] = draw(st.booleans())
     known["app:phone"] = draw(st.sampled_from((True, None)))  # the only app there is
+    post = principal.home
     for role in ROLES:
-        known[role] = (
-            True if role in principal.acting else None if role in principal.held else False
-        )
+        known[role] = True if role in post.acting else None if role in post.held else False
     return known
 
 
@@ -95,12 +97,22 @@ def found(rules, graph, held, cards):
 
 
 def answer(index, principal, resource, action, known):
-    access = Access(principal=principal, resource=resource, action=action, facts=known)
+    facts = {principal.home.salon: known}
+    access = Access(principal=principal, resource=resource, action=action, facts=facts)
     match decide(index, access):
         case Permit() as permit:
-            return ("permit", permit.hidden, permit.unwritable, permit.exempt)
+            return ("permit", permit.exempt, tuple(verdicts(permit, principal, resource)))
         case Denial() as denial:
             return ("deny", denial.reason)
+
+
+def verdicts(permit, principal, resource):
+    """On every record there can be of the person's salon, and of none known."""
+    for values in product((True, False, None), repeat=len(RECORD_FACTS)):
+        card = dict(zip(RECORD_FACTS, values, strict=True))
+        for salon in (principal.home.salon, None):
+            verdict = permit.judge(state_of(resource, (salon, card)))
+            yield verdict.passes and (verdict.hidden, verdict.unwritable)
 
 
 def lightly(said):
@@ -112,7 +124,7 @@ def lightly(said):
 @given(rule_lists, GRAPHS, card_sets, st.data())
 def test_no_row_that_is_named_makes_a_difference_alone_or_together(rules, graph, cards, data):
     principal = data.draw(somebody(graph))
-    held = {principal.staff: principal.held}
+    held = {principal.staff: principal.home.held}
     unasked, shadowed, closed, redundant = found(rules, graph, held, cards)
     named = [*unasked, *shadowed, *closed, *redundant]
     assume(named)
@@ -120,7 +132,7 @@ def test_no_row_that_is_named_makes_a_difference_alone_or_together(rules, graph,
     wilder = known | data.draw(facts)
     one = data.draw(st.sampled_from(named))
     all_rows, without_one, without_all = (
-        compile_index(rows, VOCABULARY, [principal.subjects])
+        compile_index(rows, VOCABULARY, subjects(principal))
         for rows in (
             rules,
             [rule for rule in rules if rule is not one],
@@ -159,12 +171,17 @@ def test_a_condition_that_is_never_true_never_is(rules, graph, data):
 @given(rule_lists, GRAPHS, card_sets, st.data())
 def test_nobody_who_may_do_anything_is_said_to_have_no_rights(rules, graph, cards, data):
     principal = data.draw(somebody(graph))
-    index = compile_index(rules, VOCABULARY, [principal.subjects])
-    assume(not has_rights(index.view(principal), sorted(cards), APPS, Budget()))
+    index = compile_index(rules, VOCABULARY, subjects(principal))
+    assume(
+        not has_rights(index.view(principal.staff, principal.home), sorted(cards), APPS, Budget())
+    )
     known = data.draw(possible_facts(principal))
     for card, action in sorted(cards):
         access = Access(
-            principal=principal, resource=VOCABULARY.resources[card], action=action, facts=known
+            principal=principal,
+            resource=VOCABULARY.resources[card],
+            action=action,
+            facts={principal.home.salon: known},
         )
         assert isinstance(decide(index, access), Denial)
 

@@ -20,8 +20,8 @@ from gateway.audit.chain import (
 )
 from gateway.audit.entry import Entry, Phase
 from gateway.domain.access import WindowState
-from gateway.domain.decision import RuleRef
 from gateway.domain.reason import Cause, Reason
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
 
@@ -58,6 +58,13 @@ def a_full_entry():
         reason=Reason.RULE_ALLOWS,
         cause=Cause.EXPIRED,
         rules=(RuleRef("salon_rules.csv", 41),),
+        ids=("8",),
+        facts=("inside_window", "?approved_device"),
+        record_salon="aoyama",
+        record_facts=("own_client",),
+        refused=2,
+        would=Reason.RULE_DENIES,
+        would_hide=("email",),
         shown=("name",),
         hidden=("phone",),
         suppressed=3,

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.backends import meter as meter_module
 from gateway.backends.meter import METRICS, NAMES, Kind, PrometheusMeter
 from gateway.domain.access import WindowState
-from gateway.domain.reason import STATUS, Cause, Reason
+from gateway.domain.reason import RECORD_CAUSES, STATUS, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import from_milliseconds
 from gateway.ports import Labels
@@ -74,6 +74,7 @@ def fill(meter):
     meter.exempt_access(Role("role:manager"), "client")
     meter.after_hours_attempt(STYLIST, "client")
     meter.dropped("client", "contact", 3)
+    meter.records_refused("client", 2)
     meter.policy_loaded("sha256:abc", NOON)
     meter.policy_load_failed()
     meter.calendars_missing(2)
@@ -123,6 +124,7 @@ def test_the_small_counters_count():
     assert value(meter, "unauthenticated_total", cause="expired") == 1
     assert value(meter, "policy_load_failures_total") == 1
     assert value(meter, "calendars_missing") == 2
+    assert value(meter, "records_refused_total", resource="client") == 2
     meter.dropped("client", "contact", 0)
     meter.dropped("client", "contact", -5)
     assert value(meter, "fields_dropped_total", resource="client", field_class="contact") == 3
@@ -132,7 +134,9 @@ def test_every_cause_and_failure_counter_starts_at_zero_so_that_rates_can_rise()
     meter = a_meter()
     assert value(meter, "policy_load_failures_total") == 0
     assert value(meter, "series_dropped_total") == 0
-    assert all(value(meter, "unauthenticated_total", cause=c.value) == 0 for c in Cause)
+    causes = set(Cause) - RECORD_CAUSES
+    assert all(value(meter, "unauthenticated_total", cause=c.value) == 0 for c in causes)
+    assert value(meter, "unauthenticated_total", cause=Cause.RECORD_REFUSED) is None
 
 
 def test_a_duration_on_a_bound_lies_below_it_and_the_longest_in_infinity():

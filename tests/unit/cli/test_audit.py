@@ -10,8 +10,8 @@ from gateway.audit.entry import Entry, Phase
 from gateway.backends.audit_directory import Follower, list_trail
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.cli import audit
-from gateway.domain.decision import RuleRef
 from gateway.domain.reason import Cause, Reason
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import StaffId
 from gateway.domain.time import Instant
 

@@ -41,8 +41,10 @@ def test_everybody_is_listed_with_their_standing(line):
 
 def test_given_and_inherited_roles_are_told_apart(line):
     hana = listed(line)["staff:hana"]
-    assert hana["roles"] == ["role:owner"]
-    assert hana["held"] == ["role:anyone", "role:manager", "role:owner", "role:reception"]
+    assert hana["salons"] == {"aoyama": ["role:owner"]}
+    assert hana["held"] == {
+        "aoyama": ["role:anyone", "role:manager", "role:owner", "role:reception"]
+    }
 
 
 def test_the_table_has_a_heading_and_one_line_a_person_in_any_script(line):

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.domain.decision import RuleRef
 from gateway.domain.finding import PolicyError, Severity
+from gateway.domain.ruleref import RuleRef
 from gateway.enforcer.calendar import DayPlan, HoursSource, day_plan, parse_hours
 from gateway.texts.yamltext import parse_yaml
 

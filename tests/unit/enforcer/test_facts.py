@@ -5,7 +5,7 @@ from ipaddress import ip_network
 import pytest
 
 from gateway.domain.access import Window, WindowState
-from gateway.domain.subject import ANYONE, Principal, Role, StaffId
+from gateway.domain.subject import ANYONE, Post, Principal, Role, StaffId
 from gateway.enforcer.facts import known_facts
 
 MANAGER, RECEPTION, STYLIST = Role("role:manager"), Role("role:reception"), Role("role:stylist")
@@ -15,16 +15,21 @@ def facts(*, state=WindowState.OPEN, app=None, peer="192.0.2.7", held=(), acting
     held = frozenset(held) | {ANYONE}
     principal = Principal(
         staff=StaffId("staff:mei"),
-        salon="aoyama",
-        held=held,
-        acting=held if acting is None else frozenset(acting) | {ANYONE},
-        first_role=STYLIST,
+        posts=(
+            Post(
+                salon="aoyama",
+                held=held,
+                acting=held if acting is None else frozenset(acting) | {ANYONE},
+                first_role=STYLIST,
+            ),
+        ),
         device=None,
         epoch=1,
         app=app,
     )
     return known_facts(
         principal,
+        principal.home,
         {"on_notice": False},
         Window(state=state),
         networks={"salon": (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))},
@@ -58,6 +63,10 @@ def test_without_an_app_claim_every_app_is_unknown():
 )
 def test_a_network_is_known_by_the_peers_address(peer, inside):
     assert facts(peer=peer)["network:salon"] is inside
+
+
+def test_an_address_that_nobody_knows_lies_in_no_known_network_and_in_no_other():
+    assert facts(peer=None)["network:salon"] is None
 
 
 def test_a_role_that_the_token_leaves_out_is_unknown_not_absent():

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.enforcer.when import ConditionError, ConditionNames, parse_condition
 
-NAMES = ConditionNames(apps=["phone"], networks=["salon"], roles=["role:manager"]).all()
+NAMES = ConditionNames(apps=["phone"], networks=["salon"], roles=["role:manager"]).request()
 
 
 def condition(text):

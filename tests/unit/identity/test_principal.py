@@ -22,8 +22,8 @@ def a_member(*roles, **changes):
     values = {
         "staff": StaffId("staff:mei"),
         "name": "Mei",
-        "salon": "aoyama",
-        "roles": roles,
+        "salons": {"aoyama": roles},
+        "crm_id": "17",
         "joined": date(2024, 4, 1),
         "on_notice_since": None,
         "leaves_on": None,
@@ -48,53 +48,80 @@ def some_claims(**changes):
 
 
 def principal(member, graph=GRAPH, **claims):
-    roster = Roster(members={member.staff: member}, roles=frozenset(member.roles))
+    given = frozenset(role for roles in member.salons.values() for role in roles)
+    roster = Roster(members={member.staff: member}, roles=given)
     return resolve(some_claims(**claims), people(roster, graph))
 
 
 def test_roles_are_held_with_everything_they_inherit():
     hana = principal(a_member(OWNER))
-    assert hana.held == hana.acting == {OWNER, MANAGER, RECEPTION, ANYONE}
+    assert hana.home.held == hana.home.acting == {OWNER, MANAGER, RECEPTION, ANYONE}
 
 
 def test_a_g_row_for_the_person_counts_too():
     graph = RoleGraph({StaffId("staff:mei"): frozenset({MANAGER}), **GRAPH.parents})
-    assert principal(a_member(STYLIST), graph).held == {STYLIST, MANAGER, RECEPTION, ANYONE}
+    assert principal(a_member(STYLIST), graph).home.held == {STYLIST, MANAGER, RECEPTION, ANYONE}
 
 
 def test_roles_of_another_person_do_not():
     graph = RoleGraph({StaffId("staff:ken"): frozenset({MANAGER})})
-    assert principal(a_member(STYLIST), graph).held == {STYLIST, ANYONE}
+    assert principal(a_member(STYLIST), graph).home.held == {STYLIST, ANYONE}
 
 
 def test_what_role_anyone_would_inherit_is_not_followed():
     graph = RoleGraph({ANYONE: frozenset({OWNER})})
-    assert principal(a_member(STYLIST), graph).held == {STYLIST, ANYONE}
+    assert principal(a_member(STYLIST), graph).home.held == {STYLIST, ANYONE}
     graph = RoleGraph({ANYONE: frozenset({STYLIST})})
-    assert principal(a_member(STYLIST), graph, roles=frozenset({ANYONE})).acting == {ANYONE}
+    assert principal(a_member(STYLIST), graph, roles=frozenset({ANYONE})).home.acting == {ANYONE}
+
+
+def test_roles_belong_to_their_salon():
+    mei = principal(a_member(salons={"aoyama": (MANAGER,), "shibuya": (STYLIST,)}))
+    assert [(post.salon, post.held) for post in mei.posts] == [
+        ("aoyama", {MANAGER, RECEPTION, ANYONE}),
+        ("shibuya", {STYLIST, ANYONE}),
+    ]
+    assert [post.first_role for post in mei.posts] == [MANAGER, STYLIST]
+
+
+def test_a_g_row_for_the_person_counts_in_all_of_their_salons():
+    graph = RoleGraph({StaffId("staff:mei"): frozenset({RECEPTION})})
+    mei = principal(a_member(salons={"aoyama": (STYLIST,), "shibuya": ()}), graph)
+    assert all(RECEPTION in post.held for post in mei.posts)
+
+
+def test_a_token_narrows_in_each_salon_to_what_is_held_there():
+    member = a_member(salons={"aoyama": (MANAGER,), "shibuya": (STYLIST,)})
+    mei = principal(member, roles=frozenset({MANAGER}))
+    assert [post.acting for post in mei.posts] == [{MANAGER, RECEPTION, ANYONE}, {ANYONE}]
+    assert mei.narrowed_to == {MANAGER}
+
+
+def test_the_crm_knows_people_by_its_own_ids():
+    assert principal(a_member(STYLIST)).crm_id == "17"
 
 
 def test_a_token_narrows_to_a_role_with_what_it_inherits():
     hana = principal(a_member(OWNER, STYLIST), roles=frozenset({MANAGER}))
-    assert hana.acting == {MANAGER, RECEPTION, ANYONE}
-    assert hana.held == {OWNER, MANAGER, RECEPTION, STYLIST, ANYONE}
+    assert hana.home.acting == {MANAGER, RECEPTION, ANYONE}
+    assert hana.home.held == {OWNER, MANAGER, RECEPTION, STYLIST, ANYONE}
 
 
 @pytest.mark.parametrize("claimed", [{OWNER}, {Role("role:made-up")}, {Role("role:staff:ken")}])
 def test_a_role_that_is_not_held_is_not_added_by_claiming_it(claimed):
     mei = principal(a_member(STYLIST), roles=frozenset(claimed))
-    assert mei.acting == {ANYONE}
-    assert mei.held == {STYLIST, ANYONE}
+    assert mei.home.acting == {ANYONE}
+    assert mei.home.held == {STYLIST, ANYONE}
 
 
 def test_an_empty_list_of_roles_narrows_to_everyone():
-    assert principal(a_member(OWNER), roles=frozenset()).acting == {ANYONE}
+    assert principal(a_member(OWNER), roles=frozenset()).home.acting == {ANYONE}
 
 
 def test_the_first_role_of_the_roster_is_the_label_even_for_a_narrowed_token():
     mei = principal(a_member(STYLIST, MANAGER), roles=frozenset({MANAGER}))
-    assert mei.first_role == STYLIST
-    assert principal(a_member()).first_role == ANYONE
+    assert mei.home.first_role == STYLIST
+    assert principal(a_member()).home.first_role == ANYONE
 
 
 def test_who_is_not_on_the_roster_has_no_rights_whatever_the_token_says():
@@ -113,7 +140,7 @@ def test_the_rest_comes_from_the_claims_and_the_roster():
         approved_devices=frozenset({DeviceId("phone-mei")}),
     )
     mei = principal(member, device=DeviceId("tablet"), app="phone", epoch=9)
-    assert (mei.staff, mei.salon, mei.device, mei.epoch, mei.app) == (
+    assert (mei.staff, mei.home.salon, mei.device, mei.epoch, mei.app) == (
         "staff:mei", "aoyama", "tablet", 9, "phone",
     )  # fmt: skip
     assert (mei.joined, mei.on_notice_since, mei.leaves_on, mei.trained_until) == (

@@ -43,13 +43,13 @@ def finding(**changes):
 
 def test_the_starter_roster_loads_without_a_finding_or_warning():
     roster = parse(STARTER.read_text("utf-8"))
-    assert {member.staff: (member.salon, member.roles) for member in roster.members.values()} == {
-        "staff:hana": ("aoyama", ("role:owner",)),
-        "staff:ken": ("aoyama", ("role:manager",)),
-        "staff:mei": ("aoyama", ("role:stylist",)),
-        "staff:yuki": ("yoyogi", ("role:stylist",)),
-        "staff:rei": ("aoyama", ("role:reception",)),
-        "staff:oksana": ("aoyama", ("role:trainee",)),
+    assert {member.staff: dict(member.salons) for member in roster.members.values()} == {
+        "staff:hana": {"aoyama": ("role:owner",)},
+        "staff:ken": {"aoyama": ("role:manager",)},
+        "staff:mei": {"aoyama": ("role:stylist",)},
+        "staff:yuki": {"yoyogi": ("role:stylist",)},
+        "staff:rei": {"aoyama": ("role:reception",)},
+        "staff:oksana": {"aoyama": ("role:trainee",)},
     }
     assert roster.warnings == ()
 
@@ -63,8 +63,8 @@ def test_everything_a_row_can_say_is_read():
         trained_until="2027-03-31",
         approved_devices="[phone-mei, 8F14E45F-CEEA]",
     )
-    assert (mei.staff, mei.name, mei.salon) == ("staff:mei", "Mei", "yoyogi")
-    assert mei.roles == ("role:stylist", "role:manager")
+    assert (mei.staff, mei.name, mei.crm_id) == ("staff:mei", "Mei", "mei")
+    assert dict(mei.salons) == {"yoyogi": ("role:stylist", "role:manager")}
     assert mei.joined == date(2024, 4, 1)
     assert mei.on_notice_since == date(2026, 11, 1)
     assert mei.leaves_on == date(2026, 12, 31)
@@ -168,31 +168,29 @@ def test_a_role_has_its_prefix_and_is_not_everyone(typed, remedy):
 @pytest.mark.parametrize(
     ("typed", "remedy"),
     [
-        (
-            "{aoyama: [role:a], yoyogi: [role:b]}",
-            "exactly one salon for now; keep one of `aoyama`",
-        ),
-        ("{}", "write the salon and the roles there"),
-        ('""', "write the salon and the roles there"),
-        ("aoyama", "write the salon and the roles there"),
-        ("[aoyama]", "write the salon and the roles there"),
+        ("{}", "write each salon and the roles there"),
+        ('""', "write each salon and the roles there"),
+        ("aoyama", "write each salon and the roles there"),
+        ("[aoyama]", "write each salon and the roles there"),
+        ("{aoyama: [role:a], Yoyogi: [role:b]}", "`Yoyogi` is not a salon name"),
+        ("{aoyama: [role:a], yoyogi: [role:b, role:b]}", "`role:b` stands twice"),
         ("{Aoyama: [role:a]}", "`Aoyama` is not a salon name"),
         ("{aoyama: role:a}", "write a list"),
         ("{aoyama: {role:a: x}}", "write a list"),
         ("{aoyama: [role:a, role:a]}", "`role:a` stands twice"),
     ],
 )
-def test_a_person_has_one_salon_with_a_list_of_roles(typed, remedy):
+def test_a_person_has_salons_each_with_a_list_of_roles(typed, remedy):
     assert remedy in finding(salons=typed)
 
 
 @pytest.mark.parametrize("typed", ["{aoyama: []}", "{aoyama: }"])
 def test_a_person_without_a_role_is_worth_a_warning(typed):
     roster = parse(f"staff:\n  - {a_row(salons=typed)}\n")
-    assert roster.members["staff:mei"].roles == ()
+    assert dict(roster.members["staff:mei"].salons) == {"aoyama": ()}
     (warning,) = roster.warnings
     assert warning.severity is Severity.WARNING
-    assert "`staff:mei` has no role here" in warning.message
+    assert "`staff:mei` has no role in `aoyama`" in warning.message
 
 
 @pytest.mark.parametrize(
@@ -282,3 +280,22 @@ def test_a_role_outside_the_declared_ones_is_a_slip_of_the_pen():
 def test_the_declared_roles_are_a_list_without_repeats(typed, remedy):
     (message,) = findings(f"roles: {typed}\nstaff:\n  - {a_row()}\n")
     assert remedy in message
+
+
+def test_a_person_may_work_in_several_salons_with_other_roles_in_each():
+    mei = one(salons="{yoyogi: [role:manager], aoyama: [role:stylist]}")
+    assert list(mei.salons.items()) == [
+        ("yoyogi", ("role:manager",)),
+        ("aoyama", ("role:stylist",)),
+    ]
+
+
+def test_the_crm_may_know_a_person_by_another_id():
+    assert one(crm_id='"17"').crm_id == "17"
+    assert one(crm_id='""').crm_id == "mei"
+
+
+def test_two_people_with_one_crm_id_are_worth_a_warning():
+    rows = f"  - {a_row(crm_id='17')}\n  - {a_row(id='ken', crm_id='17')}\n"
+    (warning,) = parse(f"staff:\n{rows}").warnings
+    assert "`17` is staff:mei's too" in warning.message

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain.errors import RequestError
 from gateway.domain.reason import Cause, Reason
-from gateway.domain.subject import ANYONE, Principal, Role, StaffId
+from gateway.domain.subject import ANYONE, Post, Principal, Role, StaffId
 from gateway.identity.session import CurrentPrincipal, require_current, require_standing
 
 
@@ -12,10 +12,14 @@ def a_principal(epoch=5, joined=date(2024, 4, 1), leaves_on=None):
     roles = frozenset({Role("role:stylist"), ANYONE})
     return Principal(
         staff=StaffId("staff:mei"),
-        salon="aoyama",
-        held=roles,
-        acting=roles,
-        first_role=Role("role:stylist"),
+        posts=(
+            Post(
+                salon="aoyama",
+                held=roles,
+                acting=roles,
+                first_role=Role("role:stylist"),
+            ),
+        ),
         device=None,
         epoch=epoch,
         app=None,

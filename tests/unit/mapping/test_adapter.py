@@ -4,10 +4,11 @@ import pytest
 
 from gateway.domain.fieldpath import parse_field_path
 from gateway.domain.finding import PolicyError
+from gateway.domain.http import SAFE_METHODS
 from gateway.domain.resource import UNMAPPED
 from gateway.mapping.adapter import Adapter, parse_adapter
 from gateway.mapping.parameters import Capped, FieldNamed, Plain, Searches
-from gateway.mapping.routes import RouteKind
+from gateway.mapping.routes import IdSource, RouteKind
 from gateway.texts.yamltext import parse_yaml
 
 SHIPPED = Path(__file__).parents[3] / "adapters"
@@ -81,7 +82,7 @@ def test_a_route_is_read_with_everything_it_says():
         "order": Plain(one_of=frozenset({"asc", "desc"})),
         "per_page": Capped(max=50),
         "q": Searches(fields=frozenset({"name", "phone"})),
-        "all": Searches(fields=frozenset({"name", "phone", "notes", UNMAPPED})),
+        "all": Searches(fields=frozenset({"name", "phone", "notes", UNMAPPED}), everything=True),
     }
 
 
@@ -206,11 +207,105 @@ def test_a_resource_name_follows_the_rule_for_names():
         ("resource: client, query: {q: {searches: []}}", "must list the fields"),
         ("resource: client, query: {q: {searches: [fone]}}", "unknown field `fone`"),
         ("resource: client, query: {'a b': plain}", "can never arrive"),
+        ("resource: client, query: {q: {searches: [whose.name]}}", "unknown field `whose.name`"),
+        ("resource: client, ids: ['body:id']", "a GET request has no body to hold `body:id`"),
+        ("resource: client, ids: ['query:id']", "`id` is no parameter of this route"),
+        (
+            "resource: client, query: {number: plain}, ids: ['query:nmber']",
+            "did you mean `number`?",
+        ),
+        ("resource: client, ids: [id]", "must be `query:` and a parameter or `body:` and a"),
+        ("resource: client, ids: ['path:id']", "must be `query:` and a parameter"),
+        ("resource: client, ids: ['']", "must be `query:` and a parameter"),
+        (
+            "resource: client, query: {id: plain}, ids: ['query:id', 'query:id']",
+            "`query:id` names what another line names already",
+        ),
+        ("resource: client, totals: [total]", "`total` must stand in `beside` as well"),
+        (
+            "resource: client, records: 'data[]', beside: [count, all], totals: [cuont]",
+            "did you mean `count`?",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_route_is_said(route, message):
     text = an_adapter(LIST, f"{{match: GET /x, action: read, {route}}}")
     assert message in finding(text)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        ("['body:']", "one id or to one list"),
+        ("['body:[]']", "one id or to one list"),
+        ("['body:ids[].id']", "one id or to one list"),
+        ("['body:ids[][]']", "one id or to one list"),
+        ("['body:ids.**']", "one id or to one list"),
+        ("['body:a..b']", "empty member name"),
+        ("['body:id', 'body:id']", "names what another line names already"),
+        ("['body:ids', 'body:ids[]']", "names what another line names already"),
+        ("['body:a.id', 'body:a']", "names what another line names already"),
+    ],
+)
+def test_a_place_that_holds_no_record_id_is_a_finding(ids, message):
+    route = f"{{match: POST /x, resource: client, action: merge, ids: {ids}}}"
+    assert message in finding(an_adapter(LIST, route))
+
+
+def test_only_what_is_decided_by_rules_names_records():
+    route = "{match: POST /x, resource: page, action: send, pass: true, ids: ['body:id']}"
+    assert "a `pass` route is neither asked nor cut; remove `ids`" in finding(
+        an_adapter(LIST, route)
+    )
+
+
+def test_a_route_says_where_further_records_are_named():
+    route = """
+    match: POST /clients/{id}/merge
+    resource: client
+    action: merge
+    query: {into: plain}
+    ids: ["body:duplicate_id", "query:into", "body:more.ids[]"]"""
+    (found,) = read(an_adapter(route)).routes.routes
+    assert found.ids == (
+        IdSource(path=parse_field_path("duplicate_id")),
+        IdSource(parameter="into"),
+        IdSource(path=parse_field_path("more.ids[]")),
+    )
+
+
+def test_a_total_that_counts_this_answer_is_one_of_those_beside_the_records():
+    text = """
+    match: GET /clients
+    resource: client
+    action: list
+    records: data[]
+    beside: [count, all]
+    totals: [count]"""
+    (found,) = read(an_adapter(text)).routes.routes
+    assert (found.beside, found.page_totals) == ({"count", "all"}, {"count"})
+
+
+def test_embedded_fields_can_be_searched_by_name_and_are_part_of_everything():
+    resources = (
+        f"{CLIENT}  booking: {{id: id, fields: {{memo: memo}}, embeds: {{whose: client}}}}\n"
+    )
+    text = """
+    match: GET /bookings
+    resource: booking
+    action: list
+    records: "[]"
+    query:
+      phone: {searches: [whose.phone, whose.unmapped]}
+      q: {searches: ["*"]}
+      sort: field"""
+    (_, found) = read(an_adapter(LIST, text, resources=resources)).routes.routes
+    assert found.query["phone"] == Searches(fields=frozenset({"whose.phone", "whose.unmapped"}))
+    embedded = {"whose.name", "whose.phone", "whose.notes", "whose.unmapped"}
+    assert found.query["q"] == Searches(
+        fields=frozenset({"memo", UNMAPPED, *embedded}), everything=True
+    )
+    assert found.query["sort"].members["whose.contact.phone"] == {"whose.phone"}
 
 
 def test_two_routes_for_one_request_are_a_finding():
@@ -253,12 +348,37 @@ def test_a_sensitive_resource_that_no_route_leads_to_is_a_warning():
     assert str(warning) == "a.yaml:8:3: warning: no route leads to the sensitive resource `card`"
 
 
+def test_what_is_embedded_somewhere_is_reached_with_it():
+    resources = """
+  client: {embeds: {a: booking}}
+  booking: {embeds: {b: client, c: card}}
+  card: {}
+"""
+    assert read(an_adapter(resources=resources)).warnings == ()
+
+
 @pytest.mark.parametrize("name", ["salon-demo", "json-server"])
 def test_the_shipped_adapters_load_without_a_finding(name):
     file = SHIPPED / f"{name}.yaml"
     adapter = parse_adapter(parse_yaml(file.read_text(encoding="utf-8"), file.name))
     assert adapter.name == name
     assert adapter.warnings == ()
+
+
+def test_the_shipped_adapters_can_look_up_whatever_they_change():
+    for name in ("salon-demo", "json-server"):
+        text = (SHIPPED / f"{name}.yaml").read_text(encoding="utf-8")
+        adapter = parse_adapter(parse_yaml(text, name))
+        assert set(adapter.lookups) == {"client", "message", "booking"}
+        ruled = [route for route in adapter.routes.routes if route.kind is RouteKind.RULED]
+        assert all(route.lookup for route in ruled if route.method not in SAFE_METHODS)
+
+
+def test_the_shipped_merge_names_both_cards():
+    text = (SHIPPED / "salon-demo.yaml").read_text(encoding="utf-8")
+    routes = parse_adapter(parse_yaml(text, "salon-demo")).routes.routes
+    (merge,) = (route for route in routes if route.action == "merge")
+    assert merge.ids == (IdSource(path=parse_field_path("duplicate_id")),)
 
 
 def test_the_shipped_adapters_speak_of_the_same_things():
@@ -270,3 +390,8 @@ def test_the_shipped_adapters_speak_of_the_same_things():
     for name, resource in other.vocabulary.resources.items():
         assert resources[name] == resource
     assert resources["client"].classes == {"contact", "health", "personal", UNMAPPED}
+    assert [fact.name for fact in resources["client"].facts] == [
+        "own_client",
+        "consented",
+        "dormant",
+    ]

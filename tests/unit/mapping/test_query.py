@@ -1,9 +1,11 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.domain.errors import RequestError
 from gateway.domain.fieldpath import parse_field_path
 from gateway.domain.reason import Reason
-from gateway.domain.resource import UNMAPPED, Field, Resource
+from gateway.domain.resource import UNMAPPED, Embed, Field, Resource
 from gateway.mapping.parameters import Capped, Plain, Searches, field_named
 from gateway.mapping.query import require_answerable
 from gateway.mapping.routes import Route, RouteKind
@@ -157,3 +159,105 @@ def test_refusals_name_the_declared_parameter_and_nothing_that_was_typed():
         with pytest.raises(RequestError) as caught:
             require_answerable(CARD, (pair,), frozenset({"phone"}))
         assert "secret" not in str(caught.value)
+
+
+# --- what is embedded ---------------------------------------------------------------
+
+CLIENT = a_resource()
+BOOKING = replace(
+    a_resource(memo="memo", client="client_id", stylist="stylist"),
+    name="booking",
+    embeds={
+        "whose": Embed(path=parse_field_path("client"), resource="client"),
+        "guest": Embed(path=parse_field_path("data.guests[]"), resource="client"),
+    },
+)
+RESOURCES = {"client": CLIENT, "booking": BOOKING}
+EMBEDDED = {f"{embed}.{name}" for embed in BOOKING.embeds for name in CLIENT.maskable}
+BOOK = replace(
+    a_route(CLIENT),
+    resource=BOOKING,
+    query={
+        "sort": field_named(BOOKING, RESOURCES),
+        "phone": Searches(fields=frozenset({"whose.phone"})),
+        "all": Searches(fields=frozenset({"memo", *EMBEDDED}), everything=True),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "client.phone",
+        "-client.contact.phone",
+        "memo,client.phone",
+        "client",  # ordered by the whole embedded record
+        "client.id",  # and by its id: it shows only where the record does
+        "whose.phone",  # our word for it; who knows what it is to the CRM
+        "whose",
+        "client.contact",
+        "client.email",
+        "client.bookings.price",
+    ],
+)
+def test_sorting_by_a_hidden_embedded_field_is_refused_under_every_name_it_has(value):
+    asks = ("sort", value)
+    assert asked(asks, hidden={"whose.phone"}, route=BOOK) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(asks, route=BOOK) is None
+
+
+@pytest.mark.parametrize(
+    "value", ["memo", "-id", "", "client.name", "client_id", "data.guests.name"]
+)
+def test_sorting_by_what_is_seen_beside_a_hidden_embedded_field_is_answerable(value):
+    assert asked(("sort", value), hidden={"whose.phone"}, route=BOOK) is None
+
+
+def test_a_list_of_embedded_records_is_sorted_by_the_names_of_its_members():
+    hidden = {"guest.phone"}
+    for value in ("data.guests.phone", "data.guests", "data.guests.id", "data", "guest"):
+        asks = ("sort", value)
+        assert asked(asks, hidden=hidden, route=BOOK) is Reason.HIDDEN_FIELD_ASKED, value
+    assert asked(("sort", "client.phone"), hidden=hidden, route=BOOK) is None
+
+
+def test_a_field_of_the_outer_record_is_not_the_embedded_one_of_that_name():
+    assert asked(("sort", "stylist"), hidden={"whose.stylist"}, route=BOOK) is None
+    assert asked(("sort", "client.stylist_id"), hidden={"stylist"}, route=BOOK) is None
+
+
+def test_a_field_named_like_the_embedding_member_stands_for_what_is_embedded_as_well():
+    assert field_named(BOOKING, RESOURCES).members["client"] == {
+        "client",
+        *(f"whose.{name}" for name in CLIENT.maskable),
+    }
+    assert field_named(BOOKING, RESOURCES).members["client_id"] == {"client"}
+
+
+def test_searching_a_hidden_embedded_field_is_refused():
+    assert asked(("phone", "1"), hidden={"whose.phone"}, route=BOOK) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("phone", "1"), hidden={"whose.name"}, route=BOOK) is None
+    assert asked(("all", "1"), hidden={"whose.name"}, route=BOOK) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("all", "1"), route=BOOK) is None
+
+
+def test_what_is_hidden_deeper_down_closes_what_searches_everything_and_unknown_keys():
+    hidden = {"whose.bookings.price"}
+    for asks in (("all", "1"), ("sort", "client.bookings.price"), ("sort", "price")):
+        assert asked(asks, hidden=hidden, route=BOOK) is Reason.HIDDEN_FIELD_ASKED, asks
+
+
+def test_a_hidden_embedded_field_closes_a_resource_that_is_not_sensitive():
+    opened = replace(BOOK, resource=replace(BOOKING, sensitive=False))
+    assert asked(("v", "1"), route=opened) is None
+    assert asked(("v", "1"), hidden={"whose.phone"}, route=opened) is Reason.UNKNOWN_PARAMETER
+    assert asked(("v", "1"), hidden={"whose.unmapped"}, route=opened) is Reason.UNKNOWN_PARAMETER
+
+
+def test_one_spelling_of_two_members_stands_for_both():
+    both = replace(
+        a_resource(tag="data[].guests.phone"),
+        embeds={"guest": Embed(path=parse_field_path("data.guests"), resource="client")},
+    )
+    members = field_named(both, {"client": CLIENT}).members
+    assert members["data.guests.phone"] == {"tag", "guest.phone"}

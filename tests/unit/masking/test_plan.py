@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain.fieldpath import parse_field_path
-from gateway.domain.resource import Field, Resource
-from gateway.masking.plan import UNMAPPED_DROP, Drop, build_plan
+from gateway.domain.resource import Embed, Field, Resource
+from gateway.masking.plan import MAX_EMBEDDED, UNMAPPED_DROP, Drop, Place, build_node, build_plan
 
 ROOT = parse_field_path("")
 
@@ -148,7 +148,7 @@ def test_error_bodies_are_cut_more_strictly_as_soon_as_anything_is_hidden():
     resource = a_resource(sensitive=False, name="name", phone="phone")
     assert a_plan(resource, "phone").record.rest is None
     assert a_plan(resource, "phone").error.rest == UNMAPPED_DROP
-    assert a_plan(resource).error.rest is None
+    assert a_plan(resource).open_error.rest is None
 
 
 def test_a_hidden_name_that_does_not_exist_is_an_error_not_a_shrug():
@@ -166,3 +166,69 @@ def test_a_field_path_must_start_at_a_member(path):
 def test_a_subtree_cannot_be_where_records_stand():
     with pytest.raises(ValueError, match=r"`data\.\*\*` cannot say where records stand"):
         a_plan(a_resource(), records="data.**")
+
+
+# -- records inside records, and records that depend -----------------------------------------
+
+
+def with_embeds(resource, **places):
+    embeds = {
+        name: Embed(path=parse_field_path(path), resource="client")
+        for name, path in places.items()
+    }
+    return replace(resource, embeds=embeds)
+
+
+def test_where_another_record_stands_only_it_or_null_may_stay():
+    spot = a_plan(with_embeds(a_resource(sensitive=False), client="who")).record.members["who"]
+    drop = Drop(fields=("client",), classes=("-",))
+    assert spot.embed == Place(resource="client", prefix=("client",), drop=drop)
+    assert spot.misfit == UNMAPPED_DROP
+    assert not spot.hides
+
+
+def test_a_branch_of_another_shape_never_stays_over_another_record():
+    resource = with_embeds(a_resource(sensitive=False, who="who.**"), client="who.client")
+    assert a_plan(resource).record.members["who"].misfit == UNMAPPED_DROP
+
+
+def test_another_record_under_a_hidden_field_leaves_with_it():
+    resource = with_embeds(a_resource(who="contact: who.**"), client="who.client")
+    gone = a_plan(resource, "who").record.members["who"].gone
+    assert gone == Drop(fields=("who",), classes=("contact",))
+
+
+def test_names_inside_another_record_begin_with_its_embed():
+    resource = with_embeds(a_resource(phone="contact: phone", name="name"), stylist="stylist")
+    record = build_node(resource, frozenset({"phone"}), ("client", "friend"))
+    assert record.members["phone"].gone == Drop(
+        fields=("client.friend.phone",), classes=("contact",)
+    )
+    assert record.members["name"].names == ("client.friend.name",)
+    place = record.members["stylist"].embed
+    assert place.prefix == ("client", "friend", "stylist")
+    assert place.drop.fields == ("client.friend.stylist",)
+
+
+def test_records_are_followed_into_records_so_far_and_no_further():
+    resource = with_embeds(a_resource(), client="client")
+    deep = ("client",) * MAX_EMBEDDED
+    assert build_node(resource, frozenset(), deep[1:]).members["client"].embed is not None
+    assert build_node(resource, frozenset(), deep).members["client"].gone == UNMAPPED_DROP
+
+
+def test_there_is_something_to_do_where_records_stand_inside_or_decide_themselves():
+    page = a_resource(sensitive=False)
+    assert not a_plan(with_embeds(page, client="client")).nothing_to_do
+    assert not build_plan(page, frozenset(), records=ROOT, depends=True).nothing_to_do
+
+
+def test_only_what_depends_on_the_record_can_refuse_one():
+    with pytest.raises(ValueError, match="depends on the record"):
+        build_plan(a_resource(), frozenset(), records=ROOT, may_refuse=True)
+
+
+def test_records_inside_leave_error_bodies():
+    plan = a_plan(with_embeds(a_resource(), client="client"))
+    for node in (plan.error, plan.open_error):
+        assert node.members["client"].gone == Drop(fields=("client",), classes=("-",))

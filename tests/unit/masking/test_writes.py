@@ -2,14 +2,11 @@
 
 import pytest
 
-from gateway.domain.decision import Permit, RuleRef
 from gateway.domain.errors import RequestError
 from gateway.domain.fieldpath import parse_field_path
 from gateway.domain.reason import Reason
-from gateway.domain.resource import Field, Resource
-from gateway.masking.writes import fields_sent, require_json_body, require_writable
-
-RULES = (RuleRef("salon_rules.csv", 3),)
+from gateway.domain.resource import Embed, Field, Resource
+from gateway.masking.writes import fields_sent, read_body, require_json_body, require_writable
 
 
 def a_resource(*, sensitive=True, record_id="id", **fields):
@@ -40,7 +37,7 @@ CLIENT = a_resource(
 
 
 def sent(text, resource=CLIENT):
-    return fields_sent(text.encode(), resource, record="7")
+    return fields_sent(read_body(text.encode()), resource, record="7")
 
 
 def reason_of(call, *arguments, **named):
@@ -104,7 +101,7 @@ def test_the_id_of_the_address_may_be_repeated(same):
 
 
 def test_an_id_where_the_address_names_none_is_unmapped():
-    assert fields_sent(b'{"id":8,"name":"x"}', CLIENT) == {"name", "unmapped"}
+    assert fields_sent(read_body(b'{"id":8,"name":"x"}'), CLIENT) == {"name", "unmapped"}
 
 
 def test_writing_inside_a_whole_subtree_writes_the_subtree_too():
@@ -144,7 +141,7 @@ def test_the_id_of_the_address_is_ignored_also_where_a_field_shares_its_path():
     ],
 )
 def test_anything_but_one_strict_object_is_refused(body):
-    assert reason_of(fields_sent, body, CLIENT) is Reason.BODY_INVALID
+    assert reason_of(read_body, body) is Reason.BODY_INVALID
 
 
 # -- masks ---------------------------------------------------------------------------------
@@ -201,49 +198,82 @@ def test_fields_without_a_class_may_hold_asterisks():
 # -- may they? -----------------------------------------------------------------------------
 
 
+def write(*names, hidden=(), unwritable=(), method="PATCH", resource=CLIENT):
+    require_writable(
+        frozenset(names),
+        hidden=frozenset(hidden),
+        unwritable=frozenset(unwritable),
+        method=method,
+        resource=resource,
+    )
+
+
 def test_what_may_not_be_written_is_refused_by_name():
-    permit = Permit(by=RULES, unwritable=frozenset({"notes", "phone", "unmapped"}))
     with pytest.raises(RequestError) as caught:
-        require_writable(
-            frozenset({"phone", "name", "notes"}), permit, method="PATCH", resource=CLIENT
-        )
+        write("phone", "name", "notes", unwritable=("notes", "phone", "unmapped"))
     assert caught.value.reason is Reason.FIELD_NOT_WRITABLE
     assert caught.value.detail == "You may not write: `notes`, `phone`."
 
 
 def test_undeclared_members_need_unmapped():
-    permit = Permit(by=RULES, unwritable=frozenset({"unmapped"}))
-    call = {"method": "POST", "resource": CLIENT}
-    require_writable(frozenset({"name"}), permit, **call)
-    assert (
-        reason_of(require_writable, frozenset({"unmapped"}), permit, **call)
-        is Reason.FIELD_NOT_WRITABLE
-    )
+    write("name", unwritable=["unmapped"], method="POST")
+    reason = reason_of(write, "unmapped", unwritable=["unmapped"], method="POST")
+    assert reason is Reason.FIELD_NOT_WRITABLE
 
 
 def test_a_put_by_someone_with_hidden_fields_would_destroy_them():
-    permit = Permit(by=RULES, hidden=frozenset({"notes"}))
-    name = frozenset({"name"})
     for method in ("POST", "PATCH"):
-        require_writable(name, permit, method=method, resource=CLIENT)
-    assert (
-        reason_of(require_writable, name, permit, method="PUT", resource=CLIENT)
-        is Reason.OVERWRITES_HIDDEN
-    )
+        write("name", hidden=["notes"], method=method)
+    assert reason_of(write, "name", hidden=["notes"], method="PUT") is Reason.OVERWRITES_HIDDEN
 
 
 def test_a_put_is_fine_for_those_who_see_everything():
-    require_writable(frozenset({"name"}), Permit(by=RULES), method="PUT", resource=CLIENT)
+    write("name", method="PUT")
 
 
 def test_hidden_undeclared_members_forbid_a_put_on_sensitive_resources_only():
-    permit = Permit(by=RULES, hidden=frozenset({"unmapped"}))
     page = a_resource(sensitive=False, name="name")
-    require_writable(frozenset({"name"}), permit, method="PUT", resource=page)
-    assert (
-        reason_of(require_writable, frozenset({"name"}), permit, method="PUT", resource=CLIENT)
-        is Reason.OVERWRITES_HIDDEN
-    )
+    write("name", hidden=["unmapped"], method="PUT", resource=page)
+    assert reason_of(write, "name", hidden=["unmapped"], method="PUT") is Reason.OVERWRITES_HIDDEN
+
+
+# -- records inside records ------------------------------------------------------------------
+
+BOOKING = Resource(
+    name="booking",
+    id=parse_field_path("id"),
+    fields={"when": Field(name="when", paths=(parse_field_path("when"),))},
+    embeds={
+        "client": Embed(path=parse_field_path("client"), resource="client"),
+        "guests": Embed(path=parse_field_path("party.guests[]"), resource="client"),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ('{"client":{"name":"x","phone":"***"}}', {"client"}),
+        ('{"client":null}', {"client"}),
+        ('{"client":7,"when":"x"}', {"client", "when"}),
+        ('{"party":{"guests":[{"name":"x"}]}}', {"guests"}),
+        ('{"party":{"guests":[]}}', {"guests"}),
+        ('{"party":{"guests":7}}', {"guests", "unmapped"}),
+        ('{"party":null}', {"guests", "unmapped"}),
+        ('{"party":{"size":2}}', {"unmapped"}),
+        ('{"client_id":7}', {"unmapped"}),
+    ],
+)
+def test_a_record_inside_is_sent_by_its_embeds_name_whatever_stands_there(text, fields):
+    assert sent(text, BOOKING) == fields
+
+
+def test_nobody_may_send_a_record_inside_another():
+    with pytest.raises(RequestError) as caught:
+        write("client", "guests", "when", resource=BOOKING)
+    assert caught.value.reason is Reason.FIELD_NOT_WRITABLE
+    assert "send it to its own address: `client`, `guests`" in caught.value.detail
+    write("when", resource=BOOKING)
 
 
 # -- content types -------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from gateway.domain.decision import Refusal, RuleRef
+from gateway.domain.decision import Refusal
 from gateway.domain.http import Inbound
 from gateway.domain.reason import STATUS, Cause, Reason
+from gateway.domain.ruleref import RuleRef
 from gateway.domain.time import instant
 from gateway.proxy.negotiate import Language
 from gateway.proxy.refusals import render

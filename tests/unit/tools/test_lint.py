@@ -8,7 +8,7 @@ import pytest
 
 from gateway.bundle import SourceFile, Sources, build
 from gateway.domain.finding import Severity
-from gateway.domain.subject import ANYONE, Principal, StaffId
+from gateway.domain.subject import ANYONE, Post, Principal, StaffId
 from gateway.domain.time import instant
 from gateway.tools.delicate import sounds_like
 from gateway.tools.lint import lint
@@ -254,15 +254,19 @@ def test_what_is_taken_for_always_known_is_known_for_a_bare_token():
     now = instant(datetime.fromisoformat("2026-11-25T12:00+09:00"))
     bare = Principal(
         staff=StaffId("staff:oksana"),
-        salon="nowhere",
-        held=frozenset({ANYONE}),
-        acting=frozenset({ANYONE}),
-        first_role=ANYONE,
+        posts=(
+            Post(
+                salon="nowhere",
+                held=frozenset({ANYONE}),
+                acting=frozenset({ANYONE}),
+                first_role=ANYONE,
+            ),
+        ),
         device=None,
         epoch=0,
         app=None,
     )
-    facts = bundle.facts(bare, bundle.window("nowhere", now), now, "192.0.2.7")
+    facts = bundle.facts(bare, bare.home, now, "192.0.2.7")
     for name in ("inside_window", "outside_window", "on_notice", "network:salon"):
         assert facts[name] is not None
     assert facts["inside_window"] is not facts["outside_window"]

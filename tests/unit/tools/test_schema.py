@@ -21,6 +21,7 @@ from gateway.identity.staff_file import StaffFile
 from gateway.mapping.shapes import AdapterFile
 from gateway.settings import parse_settings
 from gateway.texts.yamltext import parse_yaml, validate
+from gateway.tools.case_file import CaseFile
 from gateway.tools.schema import NAMES, schema
 
 ROOT = Path(__file__).parents[3]
@@ -28,10 +29,11 @@ SHIPPED = [
     ("gateway", "gateway/cli/gateway.template.yaml"),
     ("hours", "policies/hours.yaml"),
     ("staff", "policies/staff.yaml"),
+    ("cases", "policies/cases/starter.yaml"),
     *(("adapter", f"adapters/{path.name}") for path in sorted((ROOT / "adapters").glob("*.yaml"))),
 ]
 VALIDATORS = {name: Draft202012Validator(schema(name)) for name in NAMES}
-MODELS = {"hours": HoursFile, "staff": StaffFile, "adapter": AdapterFile}
+MODELS = {"hours": HoursFile, "staff": StaffFile, "adapter": AdapterFile, "cases": CaseFile}
 ENVIRONMENT = {"PORT": "80", "YES": "true", "URL": "http://crm.example", "LOG": "json"}
 
 
@@ -85,6 +87,7 @@ def test_a_shipped_file_is_good_and_names_its_schema(name, file):
 
 SALON = "timezone: Asia/Tokyo, weekly: {mon: ['10:00-19:00']}"
 PERSON = "name: Mei, salons: {aoyama: [role:stylist]}, joined: 2024-04-01"
+CASE = "says: s, who: mei, what: GET /c, at: 2026-11-25"
 # `@` is where a value goes.
 PLACES = [
     *(
@@ -140,6 +143,17 @@ PLACES = [
             "fields: {x: [@]}",
             "classes: {x: [@]}",
             "classes: {x: @}",
+            "facts: {x: @}",
+            "facts: {@: x is me}",
+            "salon: @",
+            "salon: {field: @}",
+            "salon: {field: x, names: {x: @}}",
+            "salon: {field: x, names: {@: x}}",
+            "embeds: {x: @}",
+            "embeds: {@: client}",
+            "embeds: {x: {at: @, resource: r}}",
+            "embeds: {x: {at: x, resource: @}}",
+            "lookup: @",
         )
     ),
     *(
@@ -150,6 +164,8 @@ PLACES = [
             "match: m, resource: r, action: @",
             "match: m, resource: r, action: a, records: @",
             "match: m, resource: r, action: a, beside: [@]",
+            "match: m, resource: r, action: a, totals: [@]",
+            "match: m, resource: r, action: a, ids: [@]",
             "match: m, resource: r, action: a, query: {q: @}",
             "match: m, resource: r, action: a, query: {q: {max: @}}",
             "match: m, resource: r, action: a, query: {q: {searches: [@]}}",
@@ -159,6 +175,25 @@ PLACES = [
             "match: m, resource: r, action: a, public: @",
         )
     ),
+    *(
+        ("cases", f"cases: [{{{inner}}}]\n")
+        for inner in (
+            "says: @, who: mei, what: GET /c, at: 2026-11-25, decision: allow",
+            "says: s, who: @, what: GET /c, at: 2026-11-25, decision: allow",
+            "says: s, who: mei, what: GET /@, at: 2026-11-25, decision: allow",
+            "says: s, who: mei, what: GET /c, at: @, decision: allow",
+            *(
+                f"{CASE}, decision: allow, {key}"
+                for key in ("app: @", "device: @", "roles: [@]", "peer: @", "rule: @")
+            ),
+            f"{CASE}, decision: allow, hidden: [@]",
+            f"{CASE}, decision: allow, hidden: @",
+            f"{CASE}, decision: allow, roles: @",
+            f"{CASE}, decision: allow, shown: [@]",
+            f"{CASE.replace('GET', 'PUT')}, decision: allow, sends: [@]",
+        )
+    ),
+    ("cases", "cases: @\n"),
     ("adapter", "adapter: @\nresources: {}\nroutes: []\n"),
     ("adapter", "adapter: a\nactions: [@]\nresources: {}\nroutes: []\n"),
     *(
@@ -284,7 +319,10 @@ def mappings(value, path=()):
 
 
 # Where an owner's own names are keys, any name is good.
-FREE = {"resources", "fields", "classes", "query", "headers", "networks", "salons"}
+FREE = {
+    *("resources", "fields", "classes", "facts", "embeds", "names", "query"),
+    *("headers", "networks", "salons"),
+}
 
 
 @pytest.mark.parametrize(("name", "file"), SHIPPED)
@@ -315,8 +353,19 @@ def test_an_unknown_key_is_refused_wherever_keys_are_known(name, file):
         ("staff", f"staff: [{{id: mei, {PERSON}, leaves_on: soon}}]\n"),
         ("staff", f"staff: [{{id: mei, {PERSON}, nda_signed: maybe}}]\n"),
         ("staff", f"staff: [{{id: mei, {PERSON}, approved_devices: phone}}]\n"),
-        ("staff", "staff: [{id: m, name: M, salons: {a: [], b: []}, joined: 2026-01-01}]\n"),
+        ("staff", "staff: [{id: m, name: M, salons: {}, joined: 2026-01-01}]\n"),
+        ("staff", "staff: [{id: m, name: M, salons: {a: [], B: []}, joined: 2026-01-01}]\n"),
         ("staff", "staff: [{id: m, name: M, salons: {a: [stylist]}, joined: 2026-01-01}]\n"),
+        ("cases", f"cases: [{{{CASE}}}]\n"),  # no `decision`
+        ("cases", f"cases: [{{{CASE}, decision: refuse}}]\n"),
+        ("cases", f"cases: [{{{CASE}, decision: deny, reason: closed}}]\n"),
+        ("cases", f"cases: [{{{CASE}, decision: allow, hidden: phone}}]\n"),
+        ("cases", f"cases: [{{{CASE}, decision: allow, hidden: }}]\n"),
+        ("cases", f"cases: [{{{CASE}, decision: allow, record: {{stylist_id: mei}}}}]\n"),
+        ("cases", f"cases: [{{{CASE}, decision: allow, roles: [stylist]}}]\n"),
+        ("cases", f"cases: [{{{CASE}, decision: allow, app: ''}}]\n"),
+        ("cases", "cases: [{says: s, who: mei, what: /c, at: 2026-11-25, decision: deny}]\n"),
+        ("cases", "cases: [{says: s, who: mei, what: GET /c, at: noon, decision: deny}]\n"),
         ("gateway", "listen: {port: 65536}\n"),
         ("gateway", "listen: {port: high}\n"),
         ("gateway", "upstream: {url: crm.example}\n"),
@@ -325,11 +374,44 @@ def test_an_unknown_key_is_refused_wherever_keys_are_known(name, file):
         ("gateway", "apps: phone\n"),
         ("adapter", "adapter: a\nresources: {}\nroutes: [{match: m, resource: r}]\n"),
         ("adapter", "adapter: a\nresources: {r: {sensitive: maybe}}\nroutes: []\n"),
+        ("adapter", "adapter: a\nresources: {r: {facts: [own]}}\nroutes: []\n"),
+        ("adapter", "adapter: a\nresources: {r: {salon: {names: {a: b}}}}\nroutes: []\n"),
+        ("adapter", "adapter: a\nresources: {r: {salon: {feild: x}}}\nroutes: []\n"),
+        ("adapter", "adapter: a\nresources: {r: {embeds: {c: {at: c}}}}\nroutes: []\n"),
+        ("adapter", "adapter: a\nresources: {r: {lookup: [GET /c]}}\nroutes: []\n"),
     ],
 )
 def test_a_slip_is_seen_while_typing(name, text):
     assert complaints(name, text)
     assert not our_reader_accepts(name, text)
+
+
+EVERY_KEY = """adapter: a
+resources:
+  client:
+    fields: {stylist: stylist_id, shop: shop}
+    facts: {own_client: stylist is me}
+    salon: {field: shop, names: {12: aoyama}}
+    embeds: {parent: client, last: {at: data.last, resource: client}}
+    lookup: GET /c/{id}
+routes:
+  - match: POST /c
+    resource: client
+    action: merge
+    records: data[]
+    beside: [count]
+    totals: [count]
+    ids: ["body:ids[]"]
+"""
+
+
+def test_an_adapter_that_uses_every_key_is_good_and_a_slip_in_any_of_them_is_seen():
+    assert complaints("adapter", EVERY_KEY) == []
+    assert our_reader_accepts("adapter", EVERY_KEY)
+    for key in ("facts", "salon", "names", "embeds", "at", "lookup", "totals", "ids"):
+        text = EVERY_KEY.replace(f"{key}: ", f"{key}s: ", 1)
+        assert complaints("adapter", text), key
+        assert not our_reader_accepts("adapter", text), key
 
 
 def test_weekdays_are_offered_as_keys_and_holidays_as_words():

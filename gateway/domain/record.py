@@ -1,0 +1,212 @@
+"""Facts of a record, in three values: `stylist is me`, `last_visit older than 5y`.
+
+True here: a value that is missing, `null` or of another type than the comparison speaks of
+makes the fact unknown. Nothing is converted to fit: `"true"` is not true, `"5"` is no number.
+"""
+
+import re
+from calendar import monthrange
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import NamedTuple, assert_never
+
+MAX_FACTS = 16  # of one resource; nobody needs more, and sets of them stay small integers
+
+_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
+_SPAN = re.compile(r"([1-9]\d{0,3})([dmy])", re.ASCII)
+_NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
+_WORD = re.compile(r"[^\s,&|!\"'`]{1,64}")
+FORMS = (
+    "`<field> is me`, `<field> is true`, `<field> is <word>`, `<field> at least <number>`, "
+    "`<field> at most <number>` or `<field> older than 5y` (`d`, `m`, `y`)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class IsMe:
+    """The field holds the id by which the CRM knows who asks (`crm_id` in staff.yaml)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Is:
+    """The field is exactly this: true, false or a word. A word also equals a whole number."""
+
+    value: bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The field is a number, and not less."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """The field is a number, and not more."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class OlderThan:
+    """The field is a date, or begins with one, that lies longer ago than this span.
+
+    Dates are compared as written, against the date on the salon's calendar.
+    """
+
+    count: int
+    unit: str  # `d`, `m` or `y`
+
+    def since(self, today: date) -> date:
+        """The date so long before `today`: 29 February less a year is 28 February."""
+        if self.unit == "d":
+            return today - min(timedelta(days=self.count), today - date.min)
+        months = self.count * (12 if self.unit == "y" else 1)
+        year, month = divmod(today.year * 12 + today.month - 1 - months, 12)
+        if year < 1:
+            return date.min
+        return date(year, month + 1, min(today.day, monthrange(year, month + 1)[1]))
+
+
+Comparison = IsMe | Is | AtLeast | AtMost | OlderThan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordFact:
+    """A named condition on a record: an adapter's `dormant: last_visit older than 5y`.
+
+    Attributes:
+        name: as rules name it.
+        field: the field of the resource whose value is compared.
+    """
+
+    name: str
+    field: str
+    comparison: Comparison
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SalonOf:
+    """Which field of a record tells its salon.
+
+    Attributes:
+        names: the CRM's spelling → the salon in staff.yaml; others stand for themselves.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    field: str
+
+    def salon(self, value: object) -> str | None:
+        """The salon that a field's value names; None = not known."""
+        text = _text(value)
+        return None if not text else self.names.get(text, text)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asker:
+    """What comparisons need to know of who asks, and when.
+
+    Attributes:
+        crm_id: as the CRM names the person.
+        today: the date on the salon's calendar.
+    """
+
+    crm_id: str
+    today: date
+
+
+class RecordState(NamedTuple):
+    """Everything rules ask about one record.
+
+    Attributes:
+        salon: whose record it is; None = not known.
+        true, false: one bit for each fact of the resource, in its order; a fact in neither
+            is unknown.
+    """
+
+    salon: str | None = None
+    true: int = 0
+    false: int = 0
+
+    def noted(self, names: Iterable[str]) -> Iterator[str]:
+        """The facts as an audit entry keeps them: `dormant` is true, `?dormant` not known.
+
+        Args:
+            names: the resource's facts, in its order.
+        """
+        for number, name in enumerate(names):
+            if self.true >> number & 1:
+                yield name
+            elif not self.false >> number & 1:
+                yield f"?{name}"
+
+
+NOTHING_KNOWN = RecordState()
+
+
+def parse_comparison(text: str) -> tuple[str, Comparison]:
+    """Read `<field> <comparison>`.
+
+    Raises:
+        ValueError: it is none of `FORMS`.
+    """
+    words = text.split()
+    match words:
+        case [name, "is", "me"]:
+            return name, IsMe()
+        case [name, "is", "true" | "false" as word]:
+            return name, Is(word == "true")
+        case [name, "is", word] if word != "not" and _WORD.fullmatch(word):
+            return name, Is(word)
+        case [name, "at", "least", number] if _NUMBER.fullmatch(number):
+            return name, AtLeast(int(number))
+        case [name, "at", "most", number] if _NUMBER.fullmatch(number):
+            return name, AtMost(int(number))
+        case [name, "older", "than", span] if found := _SPAN.fullmatch(span):
+            return name, OlderThan(int(found[1]), found[2])
+        case _:
+            raise ValueError(f"`{text}` is not understood; write {FORMS}")
+
+
+def predicate(comparison: Comparison, asker: Asker) -> Callable[[object], bool | None]:
+    """The comparison as a function of a decoded JSON value: True, False, or None = unknown."""
+    match comparison:
+        case IsMe():
+            me = asker.crm_id
+            return lambda value: None if (text := _text(value)) is None else text == me
+        case Is(value=bool() as wanted):
+            return lambda value: value is wanted if isinstance(value, bool) else None
+        case Is(value=word):
+            return lambda value: None if (text := _text(value)) is None else text == word
+        case AtLeast(number=number):
+            return lambda value: value >= number if _is_number(value) else None  # type: ignore[operator]  # _is_number has looked
+        case AtMost(number=number):
+            return lambda value: value <= number if _is_number(value) else None  # type: ignore[operator]  # _is_number has looked
+        case OlderThan():
+            since = comparison.since(asker.today)
+            return lambda value: None if (day := _date(value)) is None else day < since
+        case _:
+            assert_never(comparison)
+
+
+def _text(value: object) -> str | None:
+    """A text or a whole number, as text: CRMs write ids both ways."""
+    if isinstance(value, str):
+        return value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _date(value: object) -> date | None:
+    found = _DATE.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        return None
+    try:
+        return date.fromisoformat(found[1])
+    except ValueError:
+        return None

@@ -1,0 +1,43 @@
+"""A decision with the facts it rests on: what one request was told, and why, in one value."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from gateway.domain.access import Access, Facts
+from gateway.domain.decision import Decision
+from gateway.enforcer.decide import decide
+from gateway.enforcer.index import Index
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ruling:
+    """What the rules say to one request.
+
+    Attributes:
+        facts: salon → everything that was known from the request.
+        noted: the facts that some rule asks about, as an audit entry keeps them, of the first
+            salon: `app:phone` was true, `?approved_device` not known; the rest was false.
+    """
+
+    decision: Decision
+    facts: Mapping[str, Facts]
+    noted: tuple[str, ...]
+
+
+def ruling_on(index: Index, access: Access) -> Ruling:
+    """Decide, and keep what it was decided on."""
+    home = access.facts.get(access.principal.home.salon, {})
+    return Ruling(
+        decision=decide(index, access),
+        facts=access.facts,
+        noted=tuple(_noted(home, index.asked)),
+    )
+
+
+def _noted(facts: Facts, asked: Iterable[str]) -> Iterable[str]:
+    for name in sorted(asked):
+        value = facts.get(name)
+        if value is None:
+            yield f"?{name}"
+        elif value:
+            yield name

@@ -1,0 +1,62 @@
+"""Whoever writes `X-Forwarded-For` by hand gains nothing by it."""
+
+from ipaddress import ip_network
+
+import pytest
+
+from gateway.mapping.client_address import client_address
+
+PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
+SALON = "192.0.2.7"
+
+
+def told(peer, *values, trusted=PROXIES):
+    return client_address(peer, tuple(("X-Forwarded-For", value) for value in values), trusted)
+
+
+@pytest.mark.parametrize("peer", ["198.51.100.9", "2001:db8:2::9", "11.0.0.1"])
+def test_a_stranger_who_names_an_address_of_the_salon_is_still_a_stranger(peer):
+    assert told(peer, SALON) == peer
+
+
+def test_without_trusted_proxies_nobody_is_believed():
+    assert told("10.0.0.1", SALON, trusted=()) == "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("values", "client"),
+    [
+        (["198.51.100.9"], "198.51.100.9"),
+        ([f"{SALON}, 198.51.100.9"], "198.51.100.9"),  # the left one was sent by the client
+        ([SALON, "198.51.100.9"], "198.51.100.9"),  # in a header of its own
+        ([f"{SALON}, 198.51.100.9, 10.0.0.2"], "198.51.100.9"),
+        (["198.51.100.9 ,\t10.0.0.2"], "198.51.100.9"),
+        (["::ffff:198.51.100.9"], "198.51.100.9"),
+        (["198.51.100.9, ::ffff:10.0.0.2"], "198.51.100.9"),
+        (["2001:db8:2::9, 2001:db8:1::5"], "2001:db8:2::9"),
+    ],
+)
+@pytest.mark.parametrize("peer", ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8:1::1"])
+def test_the_first_address_from_the_right_that_is_no_proxy_is_the_client(peer, values, client):
+    assert told(peer, *values) == client
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "", ",", f"{SALON},", "unknown", "_hidden", f"{SALON}:443", "[2001:db8:2::9]",
+        "[2001:db8:2::9]:443", '"198.51.100.9"', "198.51.100.9/24", "0x7f.1", "127.1", "010.0.0.1",
+        "fe80::1%eth0", "198.51.100.9\u00a0", "１９２.0.2.7", "10.0.0.2, 10.0.0.3",
+        f"{SALON}, unknown", f"{SALON}, unknown, 10.0.0.2",
+    ],
+)  # fmt: skip
+def test_in_doubt_nobody_knows(value):
+    assert told("10.0.0.1", value) is None
+
+
+def test_no_header_from_a_proxy_tells_nothing():
+    assert client_address("10.0.0.1", (("Forwarded", f"for={SALON}"),), PROXIES) is None
+
+
+def test_a_long_chain_is_not_walked_to_its_end():
+    assert told("10.0.0.1", ", ".join([SALON, *["10.0.0.2"] * 10_000])) is None
