@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-.PHONY: help demo test check fuzz lock clean
+.PHONY: help demo test check fuzz bench lock clean
 
 help:            ## what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## ?/\t/' | expand -t 12
@@ -25,6 +25,9 @@ check: $(VENV)/.dev     ## style, types, import contracts, docs
 
 fuzz: $(VENV)/.dev      ## the property tests with FACTOR times as many examples (default 50)
 	@SALON_FUZZ=$(or $(FACTOR),50) $(BIN)/python -m pytest -q tests/properties
+
+bench: $(VENV)/.dev     ## how fast is it, side by side with others; writes docs/benchmarks.md
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/.dev      ## pin the newest versions that pyproject.toml allows, with hashes
 	@sh tests/lock.sh $(BIN)

@@ -5,6 +5,7 @@ Settings in, a running gateway out. What starts here is stopped here, in reverse
 
 import os
 import ssl
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -13,17 +14,15 @@ from typing import Any, Self
 from uuid import uuid4
 
 from gateway.backends.audit_file import FileAuditTrail
-from gateway.backends.bundle_files import (
-    MAX_FINDINGS_TOLD,
-    LiveBundle,
-    read_owned,
-    read_sources,
-)
+from gateway.backends.bundle_files import MAX_FINDINGS_TOLD, LiveBundle, Stale
 from gateway.backends.clock import SystemClock
 from gateway.backends.meter import PrometheusMeter
+from gateway.backends.policy_folder import Reading, read_owned, read_sources
 from gateway.backends.state import open_epochs
 from gateway.backends.upstream import AiohttpUpstream
-from gateway.bundle import Bundle, build
+from gateway.backends.watch import PolicyWatch
+from gateway.build import build
+from gateway.bundle import Bundle
 from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.domain.reason import STATUS, Reason
 from gateway.identity.claims import ClaimNames, TokenPolicy
@@ -36,6 +35,9 @@ from gateway.proxy.limits import PortLimits
 from gateway.proxy.server import GuardedServer
 from gateway.settings import Settings, parse_settings
 from gateway.texts.encoding import decode
+from gateway.tools.cases import failed_cases, read_cases
+
+FIRST_FINDINGS = 3  # in /readyz, which something asks every few seconds
 
 
 def load_settings(path: str) -> Settings:
@@ -61,6 +63,11 @@ def load_bundle(path: str) -> Bundle:
         PolicyError: every finding in gateway.yaml, or every finding in the policy.
     """
     return build(read_sources(load_settings(path), base_of(path)))
+
+
+def _cases_hold(bundle: Bundle, reading: Reading) -> tuple[Finding, ...]:
+    """The owner's cases that a policy breaks. Such a policy never comes into force."""
+    return failed_cases(bundle, read_cases(reading.cases))
 
 
 def load_keys(settings: Settings, base: Path) -> KeyTable:
@@ -138,8 +145,21 @@ class Gateway:
     _stack: AsyncExitStack
 
     @classmethod
-    async def start(cls, settings: Settings, base: Path, *, clock: Clock | None = None) -> Self:
+    async def start(
+        cls,
+        settings: Settings,
+        base: Path,
+        *,
+        clock: Clock | None = None,
+        settings_file: Path | None = None,
+    ) -> Self:
         """Open everything, then listen.
+
+        Args:
+            settings: how gateway.yaml stands now; a change of it waits for a restart.
+            base: the folder that relative paths start from.
+            clock: None = the machine's.
+            settings_file: None = gateway.yaml in `base`. A change of it is logged.
 
         Raises:
             PolicyError: the policy, the keys or the certificate do not load.
@@ -148,11 +168,12 @@ class Gateway:
         """
         clock = clock or SystemClock()
         meter = PrometheusMeter()
-        bundles = LiveBundle(settings, base, clock=clock, meter=meter)
+        bundles = LiveBundle(settings, base, clock=clock, meter=meter, checks=(_cases_hold,))
         tokens = token_policy(settings, base)
         tls = _server_tls(settings, base)
         keep = settings.audit.retention_days
         async with AsyncExitStack() as stack:
+            stack.callback(bundles.close)
             audit = await FileAuditTrail.open(
                 base / settings.audit.directory,
                 clock=clock,
@@ -186,7 +207,7 @@ class Gateway:
                 probes={
                     part: _watched(part, probe, meter)
                     for part, probe in {
-                        "policy": _policy_probe(bundles),
+                        "policy": _policy_probe(bundles, clock),
                         "state": epochs.check,
                         "audit": audit.check,
                         "upstream": upstream.check,
@@ -195,11 +216,15 @@ class Gateway:
                 render_metrics=lambda: (meter.render(), meter.content_type),
                 status=lambda: _status(bundles, clock),
                 names=frozenset(settings.admin_listen.names),
+                reload=lambda: _reload(bundles),
             )
             admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
             stack.push_async_callback(admin.stop)
             port = await guarded.start(settings.listen.host, settings.listen.port)
             stack.push_async_callback(guarded.stop, 10.0)
+            watch = PolicyWatch(bundles, settings_file or base / "gateway.yaml")
+            watch.start()
+            stack.push_async_callback(watch.stop)
             return cls(
                 port=port,
                 admin_port=admin_port,
@@ -266,11 +291,23 @@ def _server_tls(settings: Settings, base: Path) -> ssl.SSLContext | None:
     return context
 
 
-def _policy_probe(bundles: LiveBundle) -> Probe:
+def _policy_probe(bundles: LiveBundle, clock: Clock) -> Probe:
     """There is always a good policy; that the files on disk are another is not unreadiness."""
 
-    async def probe() -> None:
-        bundles.current()
+    async def probe() -> Mapping[str, Any]:
+        stale = bundles.stale
+        observing = [str(one) for one in bundles.current().observing(clock.now())]
+        details = [
+            *(["stale: the policy before stays in force"] if stale is not None else []),
+            *([f"observed only: {len(observing)}"] if observing else []),
+        ]
+        return {
+            "detail": "; ".join(details),
+            "observing": observing,
+            "digest": bundles.current().digest,
+            "since": bundles.loaded_at.isoformat(),
+            "stale": None if stale is None else _told(stale, FIRST_FINDINGS),
+        }
 
     return probe
 
@@ -278,11 +315,12 @@ def _policy_probe(bundles: LiveBundle) -> Probe:
 def _watched(part: str, probe: Probe, meter: Meter) -> Probe:
     """The probe, telling the metrics how it went."""
 
-    async def ask() -> None:
+    async def ask() -> Mapping[str, Any] | None:
         ok = False
         try:
-            await probe()
+            found = await probe()
             ok = True
+            return found
         finally:
             meter.up(part, ok=ok)
 
@@ -290,17 +328,37 @@ def _watched(part: str, probe: Probe, meter: Meter) -> Probe:
 
 
 def _status(bundles: LiveBundle, clock: Clock) -> dict[str, Any]:
-    bundle = bundles.current()
-    failed = bundles.failure
-    told = None if failed is None else list(map(str, failed.findings[:MAX_FINDINGS_TOLD]))
+    bundle, stale = bundles.current(), bundles.stale
     return {
         "policy": bundle.digest,
+        "policy_since": bundles.loaded_at.isoformat(),
         "rules": len(bundle.rules),
         "people": len(bundle.people),
-        "warnings": len(bundle.warnings),
+        "warnings": len(bundles.warnings),
         "salons_without_hours": list(bundle.without_calendar),
-        "load_failure": told,
+        "observing": [str(one) for one in bundle.observing(clock.now())],
+        "load_failure": None if stale is None else _told(stale),
         "at": clock.now().isoformat(),
+    }
+
+
+async def _reload(bundles: LiveBundle) -> tuple[int, Mapping[str, Any]]:
+    """What `POST /reload` answers: the policy in force, or what keeps the files from being it."""
+    await bundles.reload()
+    stale = bundles.stale
+    told = {"policy": bundles.current().digest, "policy_since": bundles.loaded_at.isoformat()}
+    if stale is None:
+        return 200, told
+    return 409, told | {"load_failure": _told(stale)}
+
+
+def _told(stale: Stale, most: int = MAX_FINDINGS_TOLD) -> Mapping[str, Any]:
+    """The one form in which the admin port says why the files are not in force."""
+    return {
+        "since": stale.since.isoformat(),
+        "reason": stale.why,
+        "findings": stale.told(most),
+        "findings_left_out": max(0, len(stale.findings) - most),
     }
 
 

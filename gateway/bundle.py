@@ -1,45 +1,47 @@
-"""The owner's files become one frozen, digested whole, or a list of findings.
+"""A policy, ready to decide: everything a request is judged by, frozen and digested.
 
-INVARIANT: a bundle is complete or does not exist. Every request is judged by exactly one
-bundle, whose digest stands in its audit entry. Reading files is the shell's business.
+INVARIANT: a bundle never changes. Every request is judged by exactly one, whose digest stands
+in its audit entry. What was asked before is remembered, and says the same as when it was not.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
-from hashlib import sha256
-from ipaddress import ip_address, ip_network
+from datetime import UTC, date, datetime, time, timedelta
+from ipaddress import ip_address
 from typing import NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
 
 from gateway.domain.access import Access, Facts, Window
 from gateway.domain.decision import Permit
-from gateway.domain.finding import Finding, Place, PolicyError, Severity
+from gateway.domain.finding import Finding
 from gateway.domain.resource import Resource
 from gateway.domain.subject import ANYONE, Post, Principal, Role, RoleGraph, StaffId
-from gateway.domain.time import Instant
-from gateway.enforcer.assertions import Assertion, parse_assertions
+from gateway.domain.time import Instant, instant
+from gateway.enforcer.assertions import Assertion
 from gateway.enforcer.bearers import Surroundings
-from gateway.enforcer.calendar import Calendar, SalonHours, parse_hours
+from gateway.enforcer.calendar import Calendar, SalonHours
 from gateway.enforcer.circumstances import Ways
-from gateway.enforcer.desugar import check_hours, hours_rules
 from gateway.enforcer.facts import Network, known_facts
-from gateway.enforcer.index import Index, compile_index
+from gateway.enforcer.index import Index
 from gateway.enforcer.matcher import Matcher
-from gateway.enforcer.model import check_model
-from gateway.enforcer.proving import Everyone, broken
-from gateway.enforcer.rules import Effect, Rule, RuleSet, Words, parse_rules
+from gateway.enforcer.observe import (
+    Observation,
+    Trial,
+    remind,
+    trial_on,
+)
+from gateway.enforcer.proving import Everyone
+from gateway.enforcer.rules import Effect, Rule, Words
 from gateway.enforcer.ruling import Ruling, ruling_on
 from gateway.enforcer.when import ConditionNames
 from gateway.enforcer.window import local_date, window_at
 from gateway.identity.claims import Claims
-from gateway.identity.principal import Person, attributes, people, resolve
-from gateway.identity.roster import Roster, parse_roster
-from gateway.mapping.adapter import Adapter, parse_adapter
+from gateway.identity.principal import Person, attributes, resolve
+from gateway.identity.roster import Roster
+from gateway.mapping.adapter import Adapter
 from gateway.mapping.routes import Route, RouteKind
 from gateway.masking.judge import NodeOf
 from gateway.masking.plan import Node, Plan, Prefix, build_node, build_plan
-from gateway.texts.encoding import decode
-from gateway.texts.yamltext import Document, parse_yaml
 
 # Every zone's clock differs from UTC by whole quarters of an hour (since 1972), so no date
 # changes between them.
@@ -51,34 +53,6 @@ BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})  # the pipeline takes no body
 MAX_PLANS = 4096  # routes x sets of hidden fields; a salon has a few dozen
 
 ResultT = TypeVar("ResultT")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFile:
-    """One file as the shell read it. `name` is what findings and rule places show."""
-
-    name: str
-    data: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sources:
-    """Everything a bundle is built from.
-
-    Attributes:
-        apps: values the `app` claim may have (gateway.yaml).
-        networks: CIDR ranges by name (gateway.yaml).
-        assertions: assertions.yaml; None = the owner has none.
-    """
-
-    rules: SourceFile
-    model: SourceFile
-    hours: SourceFile
-    staff: SourceFile
-    adapter: SourceFile
-    apps: tuple[str, ...] = ()
-    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    assertions: SourceFile | None = None
 
 
 class Moment(NamedTuple):
@@ -96,6 +70,14 @@ class Moment(NamedTuple):
     key: str
 
 
+class Shift(NamedTuple):
+    """The clocks of every salon where somebody works: `Moment`s joined."""
+
+    since: Instant
+    until: Instant
+    key: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bundle:
     """A policy, ready to decide.
@@ -107,6 +89,9 @@ class Bundle:
         rules: the rows of salon_rules.csv and hours.yaml.
         warnings: what is worth a look but does not keep the policy from loading.
         assertions: what must never be possible; proved.
+        observed: what counts only from a day on, and what did so until then.
+        trials: the days on which something is observed, and the rules that count on them.
+            `rules` and `index` are the whole policy all the same.
     """
 
     digest: str
@@ -124,11 +109,14 @@ class Bundle:
     networks: Mapping[str, tuple[Network, ...]]
     warnings: tuple[Finding, ...]
     assertions: tuple[Assertion, ...] = ()
-    _moments: dict[str, Moment] = field(default_factory=dict, repr=False)
-    _lies_in: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
-    _rulings: dict[object, Ruling] = field(default_factory=dict, repr=False)
-    _plans: dict[object, Plan] = field(default_factory=dict, repr=False)
-    _nodes: dict[object, Node] = field(default_factory=dict, repr=False)
+    observed: tuple[Observation, ...] = ()
+    trials: tuple[Trial, ...] = field(default=(), repr=False)
+    _moments: dict[str, Moment] = field(init=False, default_factory=dict, repr=False)
+    _shifts: dict[StaffId, Shift] = field(init=False, default_factory=dict, repr=False)
+    _lies_in: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict, repr=False)
+    _rulings: dict[object, Ruling] = field(init=False, default_factory=dict, repr=False)
+    _plans: dict[object, Plan] = field(init=False, default_factory=dict, repr=False)
+    _nodes: dict[object, Node] = field(init=False, default_factory=dict, repr=False)
 
     def hours(self, salon: str) -> SalonHours | None:
         """The salon's hours; None if it has no calendar, which means closed."""
@@ -155,6 +143,18 @@ class Bundle:
             self._moments[salon] = moment
         return moment
 
+    def _shift(self, principal: Principal, at: Instant) -> Shift:
+        moments = [self._moment(post.salon, at) for post in principal.posts]
+        shift = Shift(
+            max(moment.since for moment in moments),
+            min(moment.until for moment in moments),
+            " & ".join(moment.key for moment in moments),
+        )
+        if len(self._shifts) >= MAX_RULINGS:
+            self._shifts.clear()
+        self._shifts[principal.staff] = shift
+        return shift
+
     def ruling(
         self,
         principal: Principal,
@@ -172,23 +172,17 @@ class Bundle:
             at: the instant of the request.
             peer: the address it comes from; None = not known.
         """
-        posts = principal.posts
         device = principal.device
-        moments: object
-        if len(posts) == 1:  # nearly everybody; this is done for every request
-            moment = self._moments.get(posts[0].salon)
-            if moment is None or not moment.since <= at < moment.until:
-                moment = self._moment(posts[0].salon, at)
-            moments = moment.key
-        else:
-            moments = tuple([self._moment(post.salon, at).key for post in posts])
+        shift = self._shifts.get(principal.staff)
+        if shift is None or not shift.since <= at < shift.until:
+            shift = self._shift(principal, at)
         key = (
             principal.staff,
             principal.narrowed_to,
             device if device is None else device in principal.approved_devices,
             principal.app,
             self._networks_of(peer) if self.networks else None,
-            moments,
+            shift.key,
             resource.name,
             action,
         )
@@ -210,7 +204,48 @@ class Bundle:
     ) -> Ruling:
         facts = {post.salon: self.facts(principal, post, at, peer) for post in principal.posts}
         access = Access(principal=principal, resource=resource, action=action, facts=facts)
-        return ruling_on(self.index, access)
+        return ruling_on(self.index, access, self.trial(principal, at))
+
+    def trial(self, principal: Principal, at: Instant) -> Trial | None:
+        """What is only observed of this person; None = nothing.
+
+        Whoever works in several salons is held to what counts in any of them already: the
+        later of their dates decides.
+        """
+        if not self.trials:
+            return None
+        return trial_on(self.trials, max(self.today(post.salon, at) for post in principal.posts))
+
+    def under(self, trial: Trial | None) -> "Bundle":
+        """This policy with one index and nothing observed, to ask what it says by itself.
+
+        Args:
+            trial: whose rules shall be all there are; None = the whole policy, enforced.
+        """
+        if not self.trials:
+            return self
+        index = self.index if trial is None or trial.index is None else trial.index
+        return replace(self, index=index, observed=(), trials=())
+
+    def observing(self, at: Instant) -> tuple[Observation, ...]:
+        """What is observed at an instant in some salon."""
+        return tuple(one for one in self.observed if at < self.counts_from(one))
+
+    def reminders(self, at: Instant) -> tuple[Finding, ...]:
+        """A warning for each line of observe.yaml, also for those that are over."""
+        return tuple(remind(one, over=self.counts_from(one) <= at) for one in self.observed)
+
+    @property
+    def observed_until(self) -> tuple[tuple[str, Instant], ...]:
+        """What is observed (`rule`, `hours`, `everything`), each with its end: for the metrics."""
+        return tuple((one.kind.value, self.counts_from(one)) for one in self.observed)
+
+    def counts_from(self, one: Observation) -> Instant:
+        """From when on an observation is over everywhere: midnight in the last salon."""
+        zones = [hours.zone for hours in self.calendar.salons.values()]
+        if not zones or self.without_calendar:
+            zones.append(ZoneInfo("UTC"))
+        return max(instant(datetime.combine(one.enforce_from, time(), zone)) for zone in zones)
 
     def facts(self, principal: Principal, post: Post, at: Instant, peer: str | None) -> Facts:
         """Every named condition that is known before the CRM answers, in one salon."""
@@ -245,7 +280,7 @@ class Bundle:
 
     def plan(self, route: Route, permit: Permit) -> Plan:
         """How answers of a route are cut under a permit."""
-        key = (route.template, permit.hidden, permit.depends, permit.refuses)
+        key = (route.template, permit.hidden, permit.depends, permit.refuses, permit.uncut)
         plan = self._plans.get(key)
         if plan is None:
             plan = build_plan(
@@ -257,6 +292,8 @@ class Bundle:
                 depends=permit.depends,
                 may_refuse=permit.refuses,
             )
+            if permit.uncut:
+                plan = replace(plan, nothing_to_do=True)
             if len(self._plans) < MAX_PLANS:
                 self._plans[key] = plan
         return plan
@@ -277,7 +314,7 @@ class Bundle:
 
     def words(self) -> Words:
         """Every name that may stand in a rule of this policy."""
-        return _words(self.adapter, self.roster, self.apps, self.networks)
+        return words_of(self.adapter, self.roster, self.apps, self.networks)
 
     def everyone(self) -> Everyone:
         """Everybody to ask about, with all that may be so or so for them; made anew each time."""
@@ -321,82 +358,7 @@ class Bundle:
         return tuple(sorted(salons - set(self.calendar.salons)))
 
 
-def build(sources: Sources) -> Bundle:
-    """Read, check and compile everything.
-
-    Raises:
-        PolicyError: every finding in every file. Nothing is half built.
-    """
-    errors: list[Finding] = []
-    matcher = None
-    model_text = _try(errors, lambda: _text(sources.model))
-    if model_text is not None:
-        matcher = _try(errors, lambda: check_model(model_text, sources.model.name))
-    hours = _try(errors, lambda: _yaml(sources.hours))
-    calendar = _try(errors, lambda: parse_hours(hours)) if hours else None
-    roster = _try(errors, lambda: parse_roster(_yaml(sources.staff)))
-    adapter = _try(errors, lambda: parse_adapter(_yaml(sources.adapter)))
-    rules = None
-    assertions: tuple[Assertion, ...] = ()
-    if roster is not None and adapter is not None:
-        words = _words(adapter, roster, sources.apps, sources.networks)
-        rules = _try(errors, lambda: parse_rules(_text(sources.rules), sources.rules.name, words))
-        assertions = _try(errors, lambda: _assertions(sources.assertions, words)) or ()
-        if matcher is not None:
-            of_records = {name for names in words.conditions.facts.values() for name in names}
-            errors += matcher.unknown_conditions(words.conditions.request(), of_records)
-            errors += matcher.unknown_texts(words)
-        if calendar is not None and hours is not None:
-            errors += check_hours(calendar, hours, adapter.vocabulary, roster.roles)
-    else:
-        _try(errors, lambda: _text(sources.rules))
-    complete = model_text and matcher and calendar and roster and adapter and rules
-    if errors or not complete:
-        raise PolicyError(errors)
-    assert model_text and matcher and calendar and roster and adapter and rules  # noqa: S101, PT018  # for mypy
-    bundle = _assemble(sources, model_text, matcher, calendar, roster, adapter, rules)
-    return replace(bundle, assertions=_proved(bundle, assertions))
-
-
-def _assemble(
-    sources: Sources,
-    model_text: str,
-    matcher: Matcher,
-    calendar: Calendar,
-    roster: Roster,
-    adapter: Adapter,
-    rules: RuleSet,
-) -> Bundle:
-    """Put the parsed parts together; nothing can fail any more."""
-    holders = people(roster, rules.graph)
-    rows = (*rules.rules, *hours_rules(calendar))
-    warnings = (*rules.warnings, *calendar.warnings, *roster.warnings, *adapter.warnings)
-    everyone = [post.held | {staff} for staff, person in holders.items() for post in person.posts]
-    # Each role alone, too: `who-can` and assertions ask about people who may come.
-    everyone += [rules.graph.closure([role]) | {ANYONE} for role in roster.roles]
-    everyone.append(frozenset({ANYONE}))
-    return Bundle(
-        digest=_digest(sources),
-        adapter=adapter,
-        calendar=calendar,
-        roster=roster,
-        graph=rules.graph,
-        people=holders,
-        roles=roster.roles,
-        rules=rows,
-        index=compile_index(rows, adapter.vocabulary, everyone, matcher),
-        matcher=matcher,
-        model_text=model_text,
-        apps=sources.apps,
-        networks={
-            name: tuple(ip_network(text) for text in ranges)
-            for name, ranges in sources.networks.items()
-        },
-        warnings=tuple(sorted((*warnings, *_salons_without_hours(roster, calendar, sources)))),
-    )
-
-
-def _words(
+def words_of(
     adapter: Adapter, roster: Roster, apps: tuple[str, ...], networks: Collection[str]
 ) -> Words:
     """Every name that may stand in a rule."""
@@ -431,40 +393,6 @@ def _ways(adapter: Adapter) -> Ways:
     )
 
 
-def _assertions(source: SourceFile | None, words: Words) -> tuple[Assertion, ...]:
-    return () if source is None else parse_assertions(_yaml(source), words)
-
-
-def _proved(bundle: Bundle, assertions: tuple[Assertion, ...]) -> tuple[Assertion, ...]:
-    """The assertions, if everyone keeps to them.
-
-    Raises:
-        PolicyError: a counter-example to each that is broken.
-    """
-    if not assertions:
-        return ()
-    everyone = bundle.everyone()
-    findings = [found for one in assertions if (found := broken(everyone, one)) is not None]
-    if findings:
-        raise PolicyError(findings)
-    return assertions
-
-
-def _salons_without_hours(
-    roster: Roster, calendar: Calendar, sources: Sources
-) -> Iterable[Finding]:
-    """People who will always stand before a closed door."""
-    for member in roster.members.values():
-        for salon in member.salons:
-            if salon not in calendar.salons:
-                yield Finding(
-                    member.place,
-                    f"salon `{salon}` has no hours in {sources.hours.name}: it counts as "
-                    "closed for all but exempt roles",
-                    Severity.WARNING,
-                )
-
-
 def deny_reach(bundle: Bundle) -> Iterable[tuple[Rule, tuple[Role, ...]]]:
     """Each deny with the roles that inherit it: denies go up with the role."""
     carriers = {role: bundle.graph.closure([role]) for role in bundle.roles}
@@ -472,35 +400,3 @@ def deny_reach(bundle: Bundle) -> Iterable[tuple[Rule, tuple[Role, ...]]]:
         if rule.effect is Effect.DENY and rule.who != ANYONE:
             reached = [role for role, closure in carriers.items() if rule.who in closure]
             yield rule, tuple(sorted(set(reached) - {Role(rule.who)}))
-
-
-def _digest(sources: Sources) -> str:
-    """A digest that changes when any source does. Lengths keep the parts apart."""
-    files = (sources.rules, sources.model, sources.hours, sources.staff, sources.adapter)
-    words = [repr(sources.apps), repr(sorted(sources.networks.items()))]
-    parts = [*(file.data for file in files), *(word.encode() for word in words)]
-    parts += [sources.assertions.data] if sources.assertions is not None else []
-    total = sha256()
-    for part in parts:
-        total.update(len(part).to_bytes(8, "big") + part)
-    return total.hexdigest()
-
-
-def _text(source: SourceFile) -> str:
-    return decode(source.data, source.name)
-
-
-def _yaml(source: SourceFile) -> Document:
-    document = parse_yaml(_text(source), source.name)
-    if not isinstance(document.data, dict):
-        raise PolicyError([Finding(Place(source.name), "the file holds keys and values")])
-    return document
-
-
-def _try(errors: list[Finding], parse: Callable[[], ResultT]) -> ResultT | None:
-    """Run one parser; keep its findings and go on with the other files."""
-    try:
-        return parse()
-    except PolicyError as error:
-        errors.extend(error.findings)
-        return None

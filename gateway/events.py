@@ -15,6 +15,9 @@ class Event(StrEnum):
 
     POLICY_LOADED = "policy_loaded"
     POLICY_LOAD_FAILED = "policy_load_failed"  # the last good one stays in force
+    POLICY_WATCH_FAILED = "policy_watch_failed"  # files are looked at now and then instead
+    SETTINGS_CHANGED = "settings_changed"  # gateway.yaml; what runs is as at the start
+    STREAM_CUT_OFF = "stream_cut_off"  # a new policy does not allow an answer that had begun
     AUDIT_REPAIRED = "audit_repaired"  # a torn last line was set aside at the start
     AUDIT_FAILING = "audit_failing"  # entries cannot be written; nothing is answered
     AUDIT_RECOVERED = "audit_recovered"
@@ -26,6 +29,7 @@ class Event(StrEnum):
     CONNECTION_TURNED_AWAY = "connection_turned_away"
     WIRE_FAILED = "wire_failed"
     PROBE_FAILED = "probe_failed"
+    OBSERVING_FAILED = "observing_failed"  # what observed rules would do is not known
 
 
 GOOD_NEWS = frozenset({Event.POLICY_LOADED, Event.AUDIT_RECOVERED})

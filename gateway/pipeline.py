@@ -9,24 +9,27 @@ INVARIANTS, each with a test of its name in tests/unit/test_pipeline.py:
 * one_entry: every request that a rule decided leaves exactly one answer entry, written
   before a byte of the answer goes out; a write leaves an intent before it is forwarded.
 * no_exception_allows: whatever a stage raises, the client gets a refusal.
-* one_clock_reading, one_bundle: a request lives in one instant, under one policy.
+* one_clock_reading, one_bundle: a request lives in one instant, under one policy. Only a
+  streamed answer may outlive its policy: it is judged again by each one that follows.
 
 Each stage hands out the only value that the next one takes (`Guarded`, `CanonicalTarget`,
 `Principal`, `CurrentPrincipal`, `StandingPrincipal`, `Permit`, `MaskedBody`), so a stage
 that is forgotten does not type-check.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.entry import MAX_PATH_CHARACTERS, Entry, Phase
 from gateway.audit.quota import RefusalQuota
 from gateway.bundle import Bundle
 from gateway.domain.access import Window
 from gateway.domain.decision import Denial, Passage, Permit, Refusal
 from gateway.domain.errors import GatewayError, OperatorError, RequestError, UpstreamError
 from gateway.domain.http import (
+    BODYLESS,
+    REDIRECTS,
     SAFE_METHODS,
     Answer,
     BodySource,
@@ -37,9 +40,8 @@ from gateway.domain.http import (
 )
 from gateway.domain.obligation import RecordVerdict
 from gateway.domain.reason import STATUS, Cause, Reason
-from gateway.domain.record import Asker
-from gateway.domain.resource import Resource
-from gateway.domain.subject import Principal, StaffId
+from gateway.domain.record import Asker, RecordNote
+from gateway.domain.subject import Principal, Role, StaffId
 from gateway.domain.time import Instant
 from gateway.enforcer.facts import Network
 from gateway.enforcer.ruling import Ruling
@@ -78,12 +80,11 @@ from gateway.ports import (
     UpstreamAnswer,
 )
 from gateway.records import Bench, Touched, asker_of, changes, judge_change, seat
+from gateway.shadow import Case, Shadow
 
-MAX_PATH_IN_ENTRY = 256  # characters; the rest of a refused path tells nobody anything
 MISSING = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
+NO_ROLE = Role("role:-")  # nobody's: an entry shows no empty list
 NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
-BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class BundleSource(Protocol):
@@ -140,6 +141,20 @@ class Judged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a request is judged by again while its answer still flows.
+
+    Attributes:
+        claims: who asked; None on a `public` route, where nobody said so.
+    """
+
+    guarded: Guarded
+    target: CanonicalTarget
+    claims: Claims | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Pipeline:
     """The stages, with the world they need passed in.
 
@@ -170,21 +185,22 @@ class Pipeline:
             at=now,
             phase=Phase.ANSWER,
             method=inbound.method[:16],
-            path=inbound.target.partition("?")[0][:MAX_PATH_IN_ENTRY],
+            path=inbound.target.partition("?")[0][:MAX_PATH_CHARACTERS],
             peer=inbound.peer,
             policy=bundle.digest,
         )
         window: Window | None = None
         try:
-            peer = client_address(inbound.peer, inbound.headers, self.doorway.trusted_proxies)
-            entry = replace(entry, peer=peer or inbound.peer)
+            peer = self._peer(inbound)
+            entry = replace(entry, peer=peer or inbound.peer, unplaced=peer is None)
             guarded = guard(inbound, self.doorway.limits)
             target = canonical(guarded)
             match = find(bundle.adapter.routes, inbound.method, target)
             if match is not None and match.route.kind is RouteKind.PUBLIC:
-                return await self._pass(
+                passed = await self._pass(
                     Passage(reason=Reason.PUBLIC), guarded, target, body, entry, started
                 )
+                return self._watched(passed, bundle, guarded, target, None, entry)
             claims = self._identify(guarded, now)
             entry = replace(entry, staff=claims.staff, device=claims.device)
             principal = resolve(claims, bundle.people)
@@ -193,9 +209,10 @@ class Pipeline:
             person = require_standing(current, bundle.today(principal.home.salon, now))
             match = _require_mapped(match)
             if match.route.kind is RouteKind.PASS:
-                return await self._pass(
+                passed = await self._pass(
                     Passage(reason=Reason.PASSED), guarded, target, body, entry, started, principal
                 )
+                return self._watched(passed, bundle, guarded, target, claims, entry)
             window = bundle.window(person.home.salon, now)
             entry = _with_route(entry, match, window)
             ruling = self._rule(bundle, person, match, now, peer)
@@ -207,12 +224,26 @@ class Pipeline:
             entry = replace(entry, rules=permit.by, exempt=permit.exempt)
             change = changes(guarded.method, match.route)
             bench = seat(bundle, person, match.route, permit, now, peer, change=change)
+            shadow = Shadow(
+                Case(
+                    bundle=bundle,
+                    person=person,
+                    match=match,
+                    method=guarded.method,
+                    ruling=ruling,
+                    bench=bench,
+                    at=now,
+                    peer=peer,
+                    request_id=entry.request_id,
+                )
+            )
             require_answerable(match.route, target.query, bench.secret)
             sent = await self._judged_body(guarded, body, match)
+            entry = replace(entry, sent=tuple(sorted(sent.fields)))
             touched = await self._judged_records(
-                bundle, guarded, target, match, permit, asker_of(bundle, person, now), sent
+                bundle, guarded, target, match, permit, asker_of(bundle, person, now), sent, shadow
             )
-            entry = _with_records(entry, match.route.resource, touched)
+            entry = _with_records(entry, touched)
             require_writable(
                 sent.fields,
                 hidden=touched.verdict.hidden,
@@ -220,8 +251,10 @@ class Pipeline:
                 method=guarded.method,
                 resource=match.route.resource,
             )
+            await shadow.judge(target.query, sent.value, sent.fields)
+            entry = shadow.entered(entry)
             entry, answer = await self._exchange(
-                guarded, target, match, permit, bench, principal, sent, entry
+                guarded, target, match, permit, bench, principal, sent, entry, shadow
             )
         except GatewayError as error:
             return await self._refuse(entry, error, window, started)
@@ -234,9 +267,13 @@ class Pipeline:
             if entry.exempt:
                 self.meter.exempt_access(principal.home.first_role, match.route.resource.name)
             self._count(entry, started)
-            return answer
+            return self._watched(answer, bundle, guarded, target, claims, entry)
 
     # -- who ------------------------------------------------------------------------------
+
+    def _peer(self, inbound: Inbound) -> str | None:
+        """Where the request comes from; None = not known."""
+        return client_address(inbound.peer, inbound.headers, self.doorway.trusted_proxies)
 
     def _identify(self, guarded: Guarded, now: Instant) -> Claims:
         """One credential → claims we vouch for."""
@@ -286,6 +323,7 @@ class Pipeline:
         permit: Permit,
         asker: Asker,
         sent: Judged,
+        shadow: Shadow,
     ) -> Touched:
         """Judge the records that a change names; what only asks is judged by its answer."""
         if not changes(guarded.method, match.route):
@@ -298,7 +336,9 @@ class Pipeline:
         async def fetch(at: CanonicalTarget) -> bytes:
             return await self._looked_up(permit, guarded, at)
 
-        return await judge_change(bundle, permit, match, asker, target.query, sent.value, fetch)
+        return await judge_change(
+            bundle, permit, match, asker, target.query, sent.value, shadow.overhearing(fetch)
+        )
 
     async def _looked_up(self, permit: Permit, guarded: Guarded, target: CanonicalTarget) -> bytes:
         """The CRM's record, as it is before the change. Nothing of it goes to the client."""
@@ -332,6 +372,7 @@ class Pipeline:
         principal: Principal,
         sent: Judged,
         entry: Entry,
+        shadow: Shadow,
     ) -> tuple[Entry, Answer]:
         """Forward, cut, make sure that the person is still logged in, and enter it all.
 
@@ -340,6 +381,7 @@ class Pipeline:
         plan = bench.plan
         write = guarded.method not in SAFE_METHODS
         headers = self._outgoing(guarded, entry.request_id, cut=not plan.nothing_to_do)
+        headers = shadow.headers(headers)
         # Whether a record may be seen, only the record tells; the client gets its head alone.
         method = "GET" if guarded.method == "HEAD" and permit.refuses else guarded.method
         if sent.content_type is not None:
@@ -358,10 +400,12 @@ class Pipeline:
                 raise _applied_not_shown(error, entry.request_id) from error
             raise
         try:
+            forwarded = await shadow.hear(forwarded, self.clock.monotonic)
             answer, made = await self._shown(forwarded, guarded, match, permit, bench)
             self.meter.forwarded(self.clock.monotonic() - began)
             require_current(principal, await self._floor(principal))
-            entry = replace(entry, status=answer.status, reason=Reason.RULE_ALLOWS)
+            shadow.measure(made)
+            entry = replace(shadow.entered(entry), status=answer.status, reason=shadow.reason)
             if made is not None:
                 entry = replace(
                     entry,
@@ -369,6 +413,11 @@ class Pipeline:
                     hidden=made.hidden_fields,
                     refused=made.refused,
                 )
+                # Of a change, the record counts as it was judged: before it was changed.
+                if not changes(guarded.method, match.route):
+                    entry = _with_note(entry, made.note)
+            elif plan.nothing_to_do:
+                entry = replace(entry, whole=True)
             await self.audit.append(entry)
         except BaseException as error:
             await forwarded.close()
@@ -380,6 +429,7 @@ class Pipeline:
                 self.meter.dropped(match.route.resource.name, field_class, count)
             if made.refused:
                 self.meter.records_refused(match.route.resource.name, made.refused)
+        shadow.count(self.meter)
         return entry, answer
 
     def _outgoing(
@@ -499,6 +549,82 @@ class Pipeline:
         self._count(replace(entry, reason=passage.reason, status=shown.status), started)
         return shown
 
+    # -- while it flows -------------------------------------------------------------------
+
+    def _watched(
+        self,
+        answer: Answer,
+        bundle: Bundle,
+        guarded: Guarded,
+        target: CanonicalTarget,
+        claims: Claims | None,
+        entry: Entry,
+    ) -> Answer:
+        """The answer; one that flows does so only as long as the policy in force allows it."""
+        if isinstance(answer.body, bytes):
+            return answer
+        asked = Asked(guarded=guarded, target=target, claims=claims, request_id=entry.request_id)
+        return replace(answer, body=self._flow(answer.body, bundle, asked))
+
+    async def _flow(
+        self, chunks: AsyncIterator[bytes], bundle: Bundle, asked: Asked
+    ) -> AsyncIterator[bytes]:
+        """Chunk by chunk. What has begun is judged again before the next chunk, once a policy.
+
+        Raises:
+            GatewayError: the policy in force now refuses it; the shell cuts the connection.
+        """
+        try:
+            async for chunk in chunks:
+                while (current := self.bundles.current()) is not bundle:
+                    await self._require_still(current, asked)
+                    bundle = current
+                yield chunk
+        finally:
+            finish = getattr(chunks, "aclose", None)
+            if finish is not None:
+                await finish()
+
+    async def _require_still(self, bundle: Bundle, asked: Asked) -> None:
+        """Let it flow on, or say why not: event, counter, and the error that cuts it."""
+        try:
+            await self._judge_again(bundle, asked)
+        except Exception as error:
+            # Also a bug of ours ends it: what cannot be judged does not flow on.
+            reason = error.reason if isinstance(error, GatewayError) else Reason.INTERNAL_ERROR
+            self.meter.stream_cut()
+            emit(Event.STREAM_CUT_OFF, error, request_id=asked.request_id, reason=reason)
+            raise
+
+    async def _judge_again(self, bundle: Bundle, asked: Asked) -> None:
+        """Every stage up to the decision, as if it were asked now, with nothing to be hidden.
+
+        Raises:
+            GatewayError: it would be refused, or would have to be cut, which is too late.
+        """
+        now = self.clock.now()
+        guarded, target = asked.guarded, asked.target
+        match = _require_mapped(find(bundle.adapter.routes, guarded.method, target))
+        if match.route.kind is RouteKind.PUBLIC:
+            return
+        if asked.claims is None:
+            # It was public when they asked.
+            raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.NO_CREDENTIAL)
+        principal = resolve(asked.claims, bundle.people)
+        current = require_current(principal, await self._floor(principal))
+        person = require_standing(current, bundle.today(principal.home.salon, now))
+        if match.route.kind is RouteKind.PASS:
+            return
+        peer = self._peer(guarded)
+        decision = self._rule(bundle, person, match, now, peer).decision
+        if isinstance(decision, Denial):
+            raise RequestError(decision.reason)
+        change = changes(guarded.method, match.route)
+        bench = seat(bundle, person, match.route, decision, now, peer, change=change)
+        require_answerable(match.route, target.query, bench.secret)
+        if not bench.plan.nothing_to_do:
+            raise UpstreamError(Reason.ANSWER_NOT_CUT, "An answer that has begun cannot be cut.")
+
     # -- the last word --------------------------------------------------------------------
 
     async def _deny(self, denial: Denial, entry: Entry, window: Window, started: float) -> Refusal:
@@ -511,6 +637,7 @@ class Pipeline:
     ) -> Refusal:
         """Enter and count a refusal; then say it."""
         reason = error.reason
+        entry = _with_note(entry, error.note)
         entry = replace(entry, reason=reason, cause=error.cause, status=STATUS[reason])
         if reason is not Reason.AUDIT_UNAVAILABLE:
             try:
@@ -596,8 +723,10 @@ def _require_mapped(match: RouteMatch | None) -> RouteMatch:
 def _with_person(entry: Entry, principal: Principal) -> Entry:
     first = principal.home.first_role
     others = sorted({role for post in principal.posts for role in post.acting} - {first})
+    narrowed = principal.narrowed_to
     return replace(
         entry,
+        narrowed_to=() if narrowed is None else tuple(sorted(narrowed or {NO_ROLE})),
         staff=principal.staff,
         salon=principal.home.salon,
         roles=(first, *others),
@@ -618,18 +747,17 @@ def _with_route(entry: Entry, match: RouteMatch, window: Window) -> Entry:
     )
 
 
-def _with_records(entry: Entry, resource: Resource, touched: Touched) -> Entry:
+def _with_records(entry: Entry, touched: Touched) -> Entry:
     """The records that a change names besides the path's, and what was known of a single one."""
     further = tuple(record for record in touched.ids if record != entry.record)
-    state = touched.state
-    if state is None:
-        return replace(entry, ids=further)
-    return replace(
-        entry,
-        ids=further,
-        record_salon=state.salon,
-        record_facts=tuple(state.noted(fact.name for fact in resource.facts)),
-    )
+    return _with_note(replace(entry, ids=further), touched.note)
+
+
+def _with_note(entry: Entry, note: RecordNote | None) -> Entry:
+    """What was known of the one record that was judged, if one was."""
+    if note is None:
+        return entry
+    return replace(entry, record_salon=note.salon, record_facts=note.facts)
 
 
 def _id_members(route: Route) -> frozenset[str]:

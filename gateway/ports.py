@@ -6,6 +6,7 @@ them decides anything. All of them fail by raising the error named here, in boun
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from gateway.audit.entry import Entry
@@ -183,6 +184,15 @@ class Labels:
     status: int
 
 
+class LoadFault(StrEnum):
+    """Why the files on disk did not become the policy in force."""
+
+    UNREADABLE = "unreadable"  # a file is not there, or cannot be read as it stands
+    FINDINGS = "findings"  # what `salon-gateway check` names
+    CASES = "cases"  # it can be built, but a check of what it decides fails
+    INTERNAL = "internal"  # a reader failed: a bug of ours
+
+
 class Meter(Protocol):
     """Metrics. Every name stands in `backends/meter.py`. Never raises."""
 
@@ -218,12 +228,36 @@ class Meter(Protocol):
         """Count records that were kept back: they exist, but their facts or salon refuse."""
         ...
 
+    def would_deny(self, role: Role, resource: str, action: str, reason: Reason) -> None:
+        """Count a request that passed because what would have refused it is only observed."""
+        ...
+
+    def would_hide(self, resource: str, field_class: str, count: int) -> None:
+        """Count values that stayed because what would have hidden them is only observed."""
+        ...
+
+    def would_refuse_records(self, resource: str, count: int) -> None:
+        """Count records that were shown because what would keep them back is only observed."""
+        ...
+
+    def would_unknown(self, resource: str) -> None:
+        """Count a request of which nobody can say what observed rules would have done."""
+        ...
+
+    def observing(self, until: Sequence[tuple[str, Instant]]) -> None:
+        """Set what is observed: `rule`, `hours` or `everything`, each until an instant."""
+        ...
+
     def policy_loaded(self, digest: str, at: Instant) -> None:
         """A policy came into force."""
         ...
 
-    def policy_load_failed(self) -> None:
-        """A policy did not load; the one before stays in force."""
+    def policy_load_failed(self, why: LoadFault, since: Instant) -> None:
+        """A policy did not load; the one before stays in force, stale since then."""
+        ...
+
+    def stream_cut(self) -> None:
+        """Count an answer that had begun and was cut off, because a new policy refuses it."""
         ...
 
     def calendars_missing(self, count: int) -> None:

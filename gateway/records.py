@@ -21,7 +21,7 @@ from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.http import SAFE_METHODS, CanonicalTarget
 from gateway.domain.obligation import RecordVerdict, all_of
 from gateway.domain.reason import Cause, Reason
-from gateway.domain.record import Asker, RecordState
+from gateway.domain.record import Asker, RecordNote, RecordState
 from gateway.domain.resource import Resource
 from gateway.domain.subject import Principal
 from gateway.domain.time import Instant
@@ -67,12 +67,12 @@ class Touched:
     Attributes:
         verdict: on all of them together: what is hidden or unwritable of any is of all.
         ids: as the request names them.
-        state: of the one record, if it is one.
+        note: what was known of the one record, if it is one.
     """
 
     verdict: RecordVerdict
     ids: tuple[str, ...] = ()
-    state: RecordState | None = None
+    note: RecordNote | None = None
 
 
 def asker_of(bundle: Bundle, principal: Principal, at: Instant) -> Asker:
@@ -89,6 +89,7 @@ def seat(
     peer: str | None,
     *,
     change: bool,
+    full: bool = False,
 ) -> Bench:
     """Name the judges of one request.
 
@@ -99,8 +100,10 @@ def seat(
         permit: for the route's action.
         at: the instant of the request.
         peer: the address it comes from; None = not known.
-        change: the request changes records. They were judged before; an answer that shows one
-            which would not pass (now), or something else than a record, keeps its id alone.
+        change: the request changes records. They were judged before; of one in the answer that
+            would not pass (now), or of something else than a record, every declared field is
+            hidden, and on a sensitive resource every undeclared member.
+        full: the permit is of all rows, the observed ones included.
     """
     plan = bundle.plan(route, permit)
     if not permit.depends and not plan.embeds:
@@ -108,8 +111,9 @@ def seat(
     asker = asker_of(bundle, principal, at)
     judges: dict[str, RecordJudge] = {}
     secret = set(permit.hidden)
-    for name, resource in _inside(route.resource, bundle.adapter.vocabulary.resources).items():
-        decision = bundle.ruling(principal, resource, READ, at, peer).decision
+    for name, resource in inside(route.resource, bundle.adapter.vocabulary.resources).items():
+        ruling = bundle.ruling(principal, resource, READ, at, peer)
+        decision = ruling.full if full else ruling.decision
         # Records that are kept back must not be found out about by asking for their fields.
         closed: frozenset[str] = frozenset(resource.maskable)
         if isinstance(decision, Permit):
@@ -127,11 +131,18 @@ def seat(
             route.resource,
             asker=asker,
             node_of=bundle.node_of(route.resource),
-            verdict=partial(_bare, permit, route.resource) if change else permit.judge,
+            verdict=verdict_of(permit, route.resource, change=change),
         ),
         judges=judges,
         secret=frozenset(secret),
     )
+
+
+def verdict_of(
+    permit: Permit, resource: Resource, *, change: bool
+) -> Callable[[RecordState], RecordVerdict]:
+    """How a permit judges the records of an answer."""
+    return partial(_bare, permit, resource) if change else permit.judge
 
 
 def _bare(permit: Permit, resource: Resource, state: RecordState) -> RecordVerdict:
@@ -142,7 +153,7 @@ def _bare(permit: Permit, resource: Resource, state: RecordState) -> RecordVerdi
     return RecordVerdict(passes=True, hidden=frozenset(resource.maskable))
 
 
-def _inside(resource: Resource, known: Mapping[str, Resource]) -> dict[str, Resource]:
+def inside(resource: Resource, known: Mapping[str, Resource]) -> dict[str, Resource]:
     """Every resource whose records may stand somewhere inside this one's."""
     found: dict[str, Resource] = {}
     waiting = [embed.resource for embed in resource.embeds.values()]
@@ -191,7 +202,7 @@ async def judge_change(
     if not permit.depends:
         verdict = RecordVerdict(passes=True, hidden=permit.hidden, unwritable=permit.unwritable)
         return Touched(verdict=verdict, ids=ids)
-    reader = FactReader(route.resource, asker, asks=permit.asks)
+    reader = FactReader(route.resource, asker)  # all facts, for the entry
     if not ids:
         return _judge_new(permit, route, reader, value)
     lookup = bundle.adapter.lookups.get(route.resource.name)
@@ -199,11 +210,12 @@ async def judge_change(
         raise _no_lookup()
     states = [await _look_up(lookup, record_id, reader, fetch) for record_id in ids]
     verdict = all_of(permit.judge(state) for state in states)
+    note = _noted(route.resource, states[0]) if len(states) == 1 else None
     if not verdict.passes:
         raise RequestError(
-            Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_REFUSED
+            Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_REFUSED, note=note
         )
-    return Touched(verdict=verdict, ids=ids, state=states[0] if len(states) == 1 else None)
+    return Touched(verdict=verdict, ids=ids, note=note)
 
 
 def _judge_new(
@@ -212,11 +224,16 @@ def _judge_new(
     if route.action not in CREATING:
         raise _no_lookup()
     state = reader.read_state(value or {})
+    note = _noted(route.resource, state)
     verdict = permit.judge(state)
     if not verdict.passes:
         reason = Reason.RULE_DENIES if verdict.by else Reason.NO_RULE_ALLOWS
-        raise RequestError(reason, "A record like this may not be made by you.")
-    return Touched(verdict=verdict, state=state)
+        raise RequestError(reason, "A record like this may not be made by you.", note=note)
+    return Touched(verdict=verdict, note=note)
+
+
+def _noted(resource: Resource, state: RecordState) -> RecordNote:
+    return state.note(resource.facts, salons=resource.salon is not None)
 
 
 async def _look_up(

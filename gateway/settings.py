@@ -8,7 +8,7 @@ Files, the environment and the clock are read by the shell and given to `parse_s
 
 import re
 from collections.abc import Callable, Mapping
-from ipaddress import ip_network
+from ipaddress import IPv6Address, ip_network
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
@@ -25,7 +25,12 @@ _RESERVED = frozenset({"CONFIG"})  # `SALON_GATEWAY_CONFIG` names the file itsel
 
 
 def _network(text: str) -> str:
-    ip_network(text)  # raises ValueError with a readable message
+    network = ip_network(text)  # raises ValueError with a readable message
+    address = network.network_address
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    if mapped is not None and network.prefixlen >= 96:
+        # Addresses are compared as the IPv4 ones they are: this would quietly match none.
+        raise ValueError(f"write `{text}` as IPv4: `{mapped}/{network.prefixlen - 96}`")
     return text
 
 

@@ -12,6 +12,8 @@ from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
 
+MAX_PATH_CHARACTERS = 256  # the rest of a refused path tells nobody anything
+
 
 class Phase(StrEnum):
     """Which line of a request this is."""
@@ -35,9 +37,17 @@ class Entry:
         ids: further records that the request names.
         facts: what was known from the request and some rule asks about, in the person's first
             salon: `app:phone` was true, `?approved_device` not known, the rest false.
-        record_salon, record_facts: of the one record that was judged, likewise.
+        peer: where the request came from. With `unplaced` it is a trusted proxy that did not say
+            for whom it asked.
+        narrowed_to: the roles that the token claims; () = it narrows nothing, `role:-` = it
+            claims none.
+        sent: the names of the fields that the body sends.
+        record_salon, record_facts: of the one record that was judged, as in `RecordNote`.
+        whole: the CRM's answer went out as it came: nothing of it was to be cut.
         refused: how many records of the answer the rules kept back.
-        would, would_hide: what observed rules, or an observed policy, would have done.
+        would, would_by, would_hide, would_refuse: what observed rules, or an observed policy,
+            would have done: refused the request for this reason by these rows, hidden these
+            fields of the answer, kept back so many more of its records.
         shown, hidden: field names, sorted, of answers that were cut; () otherwise.
         suppressed: how many earlier refusals of unidentified callers this line stands for.
     """
@@ -64,13 +74,19 @@ class Entry:
     reason: Reason | None = None
     cause: Cause | None = None
     rules: tuple[RuleRef, ...] = ()
+    narrowed_to: tuple[Role, ...] = ()
+    unplaced: bool = False
+    sent: tuple[str, ...] = ()
     ids: tuple[str, ...] = ()
     facts: tuple[str, ...] = ()
     record_salon: str | None = None
     record_facts: tuple[str, ...] = ()
     refused: int = 0
     would: Reason | None = None
+    would_by: tuple[RuleRef, ...] = ()
     would_hide: tuple[str, ...] = ()
+    would_refuse: int = 0
     shown: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    whole: bool = False
     suppressed: int = 0

@@ -12,7 +12,7 @@ House rules
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -37,10 +37,11 @@ from gateway.backends.clock import SystemClock
 from gateway.domain.reason import ALLOWING, RECORD_CAUSES, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import Instant
-from gateway.ports import Clock, Labels
+from gateway.ports import Clock, Labels, LoadFault
 
 MAX_SERIES = 20_000  # some 3 MB of text; a policy with 20 roles and 30 resources stays below
 NONE = "-"
+OBSERVABLE = ("rule", "hours", "everything")
 
 
 class Kind(StrEnum):
@@ -131,6 +132,43 @@ RECORDS_REFUSED = _metric(
     "Records that were kept back: they exist, but their facts or their salon refuse.",
     "resource",
 )
+WOULD_DENY = _metric(
+    Kind.COUNTER,
+    "would_deny_total",
+    "Requests that passed because what would have refused them is only observed.",
+    "role",
+    "resource",
+    "action",
+    "reason",
+)
+WOULD_HIDE = _metric(
+    Kind.COUNTER,
+    "would_hide_total",
+    "Values that stayed because what would have hidden them is only observed.",
+    "resource",
+    "field_class",
+)
+WOULD_REFUSE = _metric(
+    Kind.COUNTER,
+    "would_refuse_records_total",
+    "Records that were shown because what would keep them back is only observed.",
+    "resource",
+)
+WOULD_UNKNOWN = _metric(
+    Kind.COUNTER,
+    "would_unknown_total",
+    "Requests of which nobody can say what observed rules would have done.",
+    "resource",
+)
+OBSERVING = _metric(
+    Kind.GAUGE, "observing", "1 while rules are observed, not enforced: by what.", "kind"
+)
+OBSERVING_UNTIL = _metric(
+    Kind.GAUGE,
+    "observing_until_timestamp_seconds",
+    "When the last of them begins to count; no series if none is observed.",
+    "kind",
+)
 REQUEST_SECONDS = _seconds(
     "request_duration_seconds", "Whole requests, refused ones included.", *_ROUND_TRIP
 )
@@ -148,12 +186,24 @@ POLICY_AGE = _metric(
 POLICY_FAILURES = _metric(
     Kind.COUNTER,
     "policy_load_failures_total",
-    "Policies that did not load; the one before stayed in force.",
+    "Policies that did not load, by why; the one before stayed in force.",
+    "reason",
 )
 POLICY_STALE = _metric(
     Kind.GAUGE,
     "policy_stale",
     "1 while the files on disk are not the policy in force, because they do not load.",
+)
+POLICY_STALE_SINCE = _metric(
+    Kind.GAUGE,
+    "policy_stale_since_timestamp_seconds",
+    "Since when the files on disk are not the policy in force, and why; no series if they are.",
+    "reason",
+)
+STREAMS_CUT = _metric(
+    Kind.COUNTER,
+    "streams_cut_total",
+    "Answers cut off because a new policy refuses what had begun.",
 )
 CALENDARS_MISSING = _metric(
     Kind.GAUGE,
@@ -182,6 +232,12 @@ METRICS: tuple[Metric, ...] = (
     EXEMPT,
     DROPPED,
     RECORDS_REFUSED,
+    WOULD_DENY,
+    WOULD_HIDE,
+    WOULD_REFUSE,
+    WOULD_UNKNOWN,
+    OBSERVING,
+    OBSERVING_UNTIL,
     REQUEST_SECONDS,
     DECISION_SECONDS,
     UPSTREAM_SECONDS,
@@ -190,6 +246,8 @@ METRICS: tuple[Metric, ...] = (
     POLICY_AGE,
     POLICY_FAILURES,
     POLICY_STALE,
+    POLICY_STALE_SINCE,
+    STREAMS_CUT,
     CALENDARS_MISSING,
     *UP.values(),
     SERIES_DROPPED,
@@ -249,9 +307,12 @@ class PrometheusMeter(Collector):
         }
         self._begun = 0  # series with labels
         self._loaded_at: Instant | None = None
+        self._observing: tuple[tuple[str, Instant], ...] = ()
         # Counters that alerts watch exist from the start: rate() needs a zero to rise from.
-        for metric in (POLICY_FAILURES, SERIES_DROPPED):
+        for metric in (STREAMS_CUT, SERIES_DROPPED):
             self._numbers[metric].series[()] = 0
+        for why in LoadFault:
+            self._add(POLICY_FAILURES, (why,), 0)
         for cause in (cause for cause in Cause if cause not in RECORD_CAUSES):
             self._add(UNAUTHENTICATED, (cause,), 0)
         self._registry = CollectorRegistry()
@@ -301,17 +362,44 @@ class PrometheusMeter(Collector):
         """Count records that were kept back."""
         self._add(RECORDS_REFUSED, (resource,), count)
 
+    def would_deny(self, role: Role, resource: str, action: str, reason: Reason) -> None:
+        """Count a request that only an observation let pass."""
+        self._add(WOULD_DENY, (role, resource, action, reason))
+
+    def would_hide(self, resource: str, field_class: str, count: int) -> None:
+        """Count values that only an observation left in an answer."""
+        if count > 0:
+            self._add(WOULD_HIDE, (resource, field_class), count)
+
+    def would_refuse_records(self, resource: str, count: int) -> None:
+        """Count records that only an observation showed."""
+        self._add(WOULD_REFUSE, (resource,), count)
+
+    def would_unknown(self, resource: str) -> None:
+        """Count a request of which nobody can say what would have been."""
+        self._add(WOULD_UNKNOWN, (resource,))
+
+    def observing(self, until: Sequence[tuple[str, Instant]]) -> None:
+        """Set what is observed; each ends by itself, at its instant."""
+        self._observing = tuple(until)
+
     def policy_loaded(self, digest: str, at: Instant) -> None:
         """A policy came into force: the one series of `policy_info` is replaced."""
         self._loaded_at = at
         self._numbers[POLICY_INFO].series = {(digest,): 1}
         self._numbers[POLICY_LOADED].series = {(): at.timestamp()}
         self._numbers[POLICY_STALE].series[()] = 0
+        self._numbers[POLICY_STALE_SINCE].series = {}
 
-    def policy_load_failed(self) -> None:
-        """A policy did not load; the one before stays in force."""
-        self._add(POLICY_FAILURES, ())
+    def policy_load_failed(self, why: LoadFault, since: Instant) -> None:
+        """A policy did not load; the one before stays in force, stale since then."""
+        self._add(POLICY_FAILURES, (why,))
         self._numbers[POLICY_STALE].series[()] = 1
+        self._numbers[POLICY_STALE_SINCE].series = {(why,): since.timestamp()}
+
+    def stream_cut(self) -> None:
+        """Count an answer that had begun and was cut off, because a new policy refuses it."""
+        self._add(STREAMS_CUT, ())
 
     def calendars_missing(self, count: int) -> None:
         """Set how many salons have no calendar."""
@@ -333,10 +421,20 @@ class PrometheusMeter(Collector):
         if self._loaded_at is not None:
             age = (self._clock.now() - self._loaded_at) / timedelta(seconds=1)
             self._numbers[POLICY_AGE].series[()] = age
+        self._collect_observing()
         for numbers in self._numbers.values():
             yield numbers.family()
         for durations in self._durations.values():
             yield durations.family()
+
+    def _collect_observing(self) -> None:
+        now, ends = self._clock.now(), self._numbers[OBSERVING_UNTIL].series
+        ends.clear()
+        for kind, end in sorted(self._observing, key=lambda observed: observed[1]):
+            if now < end:
+                ends[(kind,)] = end.timestamp()
+        for kind in OBSERVABLE:
+            self._numbers[OBSERVING].series[(kind,)] = float((kind,) in ends)
 
     def _add(self, metric: Metric, labels: tuple[str, ...], count: float = 1) -> None:
         series = self._numbers[metric].series

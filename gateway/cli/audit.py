@@ -10,23 +10,21 @@ import json
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gateway.app import base_of, load_settings
-from gateway.audit.chain import parse
 from gateway.audit.verify import Report
 from gateway.backends.audit_directory import (
     Follower,
-    lines_backwards,
     list_trail,
     list_workers,
     verify_directory,
 )
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_table
+from gateway.cli.trail import Unreadable, add_dir, backwards, directory_of, forwards, printable
 from gateway.domain.reason import Reason
 
 FOLLOW_SECONDS: Final = 0.5
@@ -54,34 +52,6 @@ your people need it, add a route to the adapter.
 """
 
 Row = tuple[str, ...]
-
-
-class Unreadable:
-    """Counts the lines that could not be shown, so that none is passed over in silence."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def entries(self, lines: Iterable[bytes]) -> Iterator[tuple[bytes, dict[str, Any]]]:
-        """Every line that is an entry, raw and parsed."""
-        for raw in lines:
-            try:
-                members = parse(raw)
-            except ValueError:
-                self.count += 1
-                continue
-            if members["kind"] == "entry":
-                yield raw, members
-
-    def report(self) -> int:
-        """Say so, and the exit code."""
-        if self.count:
-            print(
-                f"{self.count} line(s) are not as they were written; run `salon-gateway audit "
-                "verify` to see where",
-                file=sys.stderr,
-            )
-        return Exit.BROKEN if self.count else Exit.GOOD
 
 
 def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -133,9 +103,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     )
     unmapped.set_defaults(run=run_unmapped)
     for parser in (tail, verify, unmapped):
-        parser.add_argument(
-            "--dir", metavar="DIR", help="the trail's directory (default: from gateway.yaml)"
-        )
+        add_dir(parser)
 
 
 def run_tail(
@@ -147,7 +115,7 @@ def run_tail(
         args: of `register`.
         pause: called between two looks at the files; Ctrl-C in it ends the following.
     """
-    directory = _directory(args)
+    directory = directory_of(args)
     if directory is None:
         return Exit.USAGE
     follower = Follower(directory) if args.follow else None
@@ -176,7 +144,7 @@ def run_tail(
 
 def run_verify(args: argparse.Namespace) -> int:
     """`audit verify`."""
-    directory = _directory(args)
+    directory = directory_of(args)
     if directory is None:
         return Exit.USAGE
     expected: dict[str, dict[int, str]] = {}
@@ -194,13 +162,13 @@ def run_verify(args: argparse.Namespace) -> int:
 
 def run_unmapped(args: argparse.Namespace) -> int:
     """`audit unmapped`."""
-    directory = _directory(args)
+    directory = directory_of(args)
     if directory is None:
         return Exit.USAGE
     unreadable = Unreadable()
     rows: dict[tuple[str, str], _Seen] = {}
     for file in list_trail(directory):
-        for _, members in unreadable.entries(_forwards(file.path)):
+        for _, members in unreadable.entries(forwards(file.path)):
             if members.get("reason") != Reason.UNMAPPED:
                 continue
             key = members["method"], fold(members.get("path", ""))
@@ -217,7 +185,7 @@ def run_unmapped(args: argparse.Namespace) -> int:
     elif ordered:
         table = [("count", "last seen", "method", "path")]
         table += [(str(s.count), _time(s.last), m, p) for (m, p), s in ordered]
-        print_table([tuple(map(_printable, row)) for row in table])
+        print_table([tuple(map(printable, row)) for row in table])
     else:
         print("nothing was refused as unmapped")
     return unreadable.report()
@@ -236,18 +204,6 @@ class _Seen:
     last: str
 
 
-def _directory(args: argparse.Namespace) -> Path | None:
-    """`--dir`, or what gateway.yaml says; None and a sentence if there is no such thing."""
-    if args.dir is None:
-        directory = base_of(args.config) / load_settings(args.config).audit.directory
-    else:
-        directory = Path(args.dir)
-    if directory.is_dir():
-        return directory
-    print(f"there is no directory `{directory}`", file=sys.stderr)
-    return None
-
-
 def _latest(
     directory: Path, unreadable: Unreadable, args: argparse.Namespace
 ) -> list[tuple[bytes, dict[str, Any]]]:
@@ -256,7 +212,7 @@ def _latest(
     for worker in list_workers(directory):
         found: deque[tuple[bytes, dict[str, Any]]] = deque()
         if args.n:
-            for raw, members in unreadable.entries(_backwards(directory, worker)):
+            for raw, members in unreadable.entries(backwards(directory, worker)):
                 if _is_wanted(members, args):
                     found.appendleft((raw, members))
                 if len(found) == args.n:
@@ -265,23 +221,6 @@ def _latest(
     # Stable: a worker's own lines stay in their order where the times are equal.
     latest.sort(key=lambda item: str(item[1]["at"]))
     return latest[-args.n :] if args.n else []
-
-
-def _backwards(directory: Path, worker: str) -> Iterator[bytes]:
-    for file in reversed(list_trail(directory, worker)):
-        try:
-            yield from lines_backwards(file.path)
-        except FileNotFoundError:  # deleted by retention: so is everything older
-            return
-
-
-def _forwards(path: Path) -> Iterator[bytes]:
-    """The whole lines of a file; none if retention was faster."""
-    try:
-        with path.open("rb") as file:
-            yield from (line for line in file if line.endswith(b"\n"))
-    except FileNotFoundError:
-        return
 
 
 def _is_wanted(members: Mapping[str, Any], args: argparse.Namespace) -> bool:
@@ -303,6 +242,10 @@ def _row(members: Mapping[str, Any]) -> Row:
         reason += f" ({members['cause']})"
     if members.get("exempt"):
         reason += " (exempt)"
+    if "would" in members:
+        reason += f" ({', '.join((members['would'], *members.get('would_by', ())))})"
+    if "would_hide" in members:
+        reason += f" (would hide {', '.join(members['would_hide'])})"
     if "suppressed" in members:
         reason += f" +{members['suppressed']} more"
     return (
@@ -326,7 +269,7 @@ _WIDTHS: Final = (20, 14, 16, 6, 6, 14, 0)
 
 
 def _print_entries(chosen: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
-    rows = [map(_printable, _row(members)) for _, members in chosen]
+    rows = [map(printable, _row(members)) for _, members in chosen]
     print_table(
         [[cell.ljust(width) for cell, width in zip(row, _WIDTHS, strict=True)] for row in rows]
     )
@@ -337,14 +280,6 @@ def _print_raw(chosen: Iterable[tuple[bytes, Mapping[str, Any]]]) -> None:
     for raw, _ in chosen:
         print(raw.decode("utf-8").rstrip("\n"))
     sys.stdout.flush()
-
-
-def _printable(text: str) -> str:
-    """Control characters and the like spelled out, so that they do nothing."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-        for char in text
-    )
 
 
 def _verdict(directory: Path, worker: str, points: dict[int, str]) -> dict[str, Any]:

@@ -5,9 +5,12 @@ import json
 import sys
 
 from gateway.app import base_of, load_settings, token_policy
-from gateway.backends.bundle_files import read_sources
-from gateway.bundle import Bundle, build, deny_reach
+from gateway.backends.clock import SystemClock
+from gateway.backends.policy_folder import read_sources
+from gateway.build import build
+from gateway.bundle import Bundle, deny_reach
 from gateway.cli.exits import Exit
+from gateway.cli.reports import EVERY_OUTPUT, Check, Outcome, of_findings, print_report
 from gateway.cli.say import print_findings
 from gateway.domain.finding import Finding
 from gateway.tools.lint import lint
@@ -18,6 +21,7 @@ examples:
   salon-gateway check
   salon-gateway --config /etc/salon-gateway/gateway.yaml check
   salon-gateway --output json check
+  salon-gateway --output github check            annotations in a pull request
 
 Every finding is printed as file:line:column, what is wrong, and what to do.
 A policy that loads is then looked over for what hardly means what it says (docs/policy.md)
@@ -36,7 +40,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words.set_defaults(run=run)
+    words.set_defaults(run=run, outputs=EVERY_OUTPUT)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,13 +49,31 @@ def run(args: argparse.Namespace) -> int:
     base = base_of(args.config)
     bundle = build(read_sources(settings, base))
     token_policy(settings, base)
-    warnings = (*bundle.warnings, *lint(bundle))
+    observed = bundle.reminders(SystemClock().now())
+    warnings = (*bundle.warnings, *observed, *lint(bundle))
     asked, differences = prove(bundle)
-    if args.output == "json":
-        _print_json(bundle, warnings, asked, differences)
-    else:
-        _print_text(bundle, warnings, asked, differences)
+    match args.output:
+        case "text":
+            _print_text(bundle, warnings, asked, differences)
+        case "json":
+            _print_json(bundle, warnings, asked, differences)
+        case output:
+            print_report(output, "check", _checks(warnings, asked, differences), args.config)
     return Exit.BROKEN if differences else Exit.GOOD
+
+
+def _checks(
+    warnings: tuple[Finding, ...], asked: int, differences: tuple[Difference, ...]
+) -> list[Check]:
+    return [
+        Check(name="the policy loads", outcome=Outcome.PASSED),
+        *of_findings(warnings),
+        Check(
+            name="the rules decide as pycasbin does",
+            outcome=Outcome.FAILED if differences else Outcome.PASSED,
+            details="\n".join(map(str, differences)) or f"{asked} decisions agree",
+        ),
+    ]
 
 
 def _print_text(

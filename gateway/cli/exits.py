@@ -10,4 +10,5 @@ class Exit(IntEnum):
     BROKEN = 1  # a broken promise was found: a chain that does not verify, a refused request
     USAGE = 2
     POLICY = 3  # the policy, or gateway.yaml, does not load
+    CASES = 4  # the policy loads, but does not do what the owner's cases say
     INTERRUPTED = 130  # 128 + SIGINT, as shells say it: not finished, so not good

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,21 @@ from typing import Any
 from gateway.app import load_bundle
 from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle
+from gateway.cli.changes import HEADLINES, REASONS, in_words
+from gateway.cli.changes import as_data as change_as_data
 from gateway.cli.exits import Exit
+from gateway.cli.recorded import find_entry
+from gateway.cli.recorded import lines_of as recorded_lines
 from gateway.cli.say import known_app, known_roles, local, parse_moment
+from gateway.cli.trail import Unreadable, add_dir, directory_of, printable
 from gateway.domain.subject import device_id, staff_id
 from gateway.texts.jsontext import parse_strict_json
 from gateway.tools.explain import Explanation, Question, explain, home_clock
+from gateway.tools.explain_entry import Asked, question_of
+from gateway.tools.recorded import Left, Recorded, left_out, parse_recorded
+from gateway.tools.replay import Change, replay
 
+HERE = "127.0.0.1"
 MAX_RECORD_DEPTH = 32
 MAX_RECORD_BYTES = 2**20
 EPILOG = """\
@@ -27,7 +36,13 @@ examples:
   salon-gateway explain --who mei --record {"stylist_id":"mei"} GET /api/clients/7
                                      (quote it for your shell; @FILE reads it from a file)
 
-exit codes: 0 it goes through, 1 it is refused, 2 usage, 3 the policy does not load
+  salon-gateway explain --entry 6f1c...    the number on a refusal; what was recorded, and why
+
+With --entry the clock, device, app, address, roles of the token and facts of the record are those
+of then; the policy is the one in force. If that is the one that judged then, both must agree.
+
+exit codes: 0 it goes through, 1 it is refused, or the policy that judged it says something else
+than was recorded, 2 usage (also: there is no such entry), 3 the policy does not load
 """
 
 
@@ -40,7 +55,8 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    words.add_argument("--who", required=True, metavar="STAFF", help="`mei` or `staff:mei`")
+    words.add_argument("--who", metavar="STAFF", help="`mei` or `staff:mei`")
+    words.add_argument("--entry", metavar="ID", help="the `request_id` of an audit entry instead")
     words.add_argument("--at", metavar="MOMENT", help="on the salon's clock (default: now)")
     words.add_argument("--app", help="the token's `app` claim (default: none, an unknown fact)")
     words.add_argument("--device", help="the token's device (default: none, an unknown fact)")
@@ -52,16 +68,26 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         metavar="JSON",
         help="the record it is about, as the CRM's JSON has it, or a file with it (`@FILE`)",
     )
-    words.add_argument("--peer", default="127.0.0.1", help="the address it comes from")
-    words.add_argument("method", metavar="METHOD")
-    words.add_argument("target", metavar="PATH", help="with its query, as the CRM's app sends it")
-    words.set_defaults(run=run)
+    words.add_argument("--peer", help=f"the address it comes from (default: {HERE})")
+    words.add_argument("method", nargs="?", metavar="METHOD")
+    words.add_argument(
+        "target", nargs="?", metavar="PATH", help="with its query, as the CRM's app sends it"
+    )
+    add_dir(words)
+    words.set_defaults(run=run, refuse=words.error)
 
 
 def run(args: argparse.Namespace) -> int:
     """Explain; print; exit."""
+    alone = (args.who, args.at, args.app, args.device, args.role, args.record, args.peer)
+    if args.entry is None and None in (args.who, args.method, args.target):
+        args.refuse("say who and what: `--who STAFF METHOD PATH`; or `--entry ID`")
+    if args.entry is not None and (any(alone) or args.method):
+        args.refuse("`--entry` stands alone: everything is as it was recorded")
     bundle = load_bundle(args.config)
     try:
+        if args.entry is not None:
+            return _run_entry(args, bundle)
         question = _question(args, bundle)
     except (ValueError, OSError) as error:
         print(f"salon-gateway explain: {error}", file=sys.stderr)
@@ -74,12 +100,86 @@ def run(args: argparse.Namespace) -> int:
     return Exit.GOOD if answer.allowed else Exit.BROKEN
 
 
+def _run_entry(args: argparse.Namespace, bundle: Bundle) -> int:
+    """Tell what was recorded, then explain it.
+
+    Raises:
+        ValueError: there is no such entry, or it tells no answer.
+    """
+    directory = directory_of(args)
+    if directory is None:
+        return Exit.USAGE
+    unreadable = Unreadable()
+    members = find_entry(directory, args.entry, unreadable)
+    if unreadable.report() == Exit.BROKEN and members is None:
+        return Exit.BROKEN
+    if members is None:
+        raise ValueError(f"no entry `{printable(args.entry)}` in `{directory}`")
+    recorded = parse_recorded(members)
+    if recorded is None:
+        raise ValueError("only an intent was entered: nobody knows how the request ended")
+    asked = question_of(bundle, recorded)
+    answer = None if asked is None else explain(bundle, asked.question)
+    left = left_out(recorded)
+    change = None if left is not None else replay(bundle, recorded)
+    wrong = recorded.policy == bundle.digest and change is not None
+    if args.output == "json":
+        data = {
+            "entry": members,
+            "policy": bundle.digest,
+            "same_policy": recorded.policy == bundle.digest,
+            "change": None if change is None else change_as_data(change),
+            "not_asked_again": left,
+            "not_kept": list(asked.unknown) if asked else [],
+            "not_noted": list(asked.unnoted) if asked else [],
+            "explanation": None if answer is None else as_data(answer),
+        }
+        print(json.dumps(data, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(recorded_lines(recorded)))
+        print("\n".join(_between(bundle, recorded, asked, change, left)))
+        print(
+            "\n".join(["nothing more can be said of it"] if answer is None else sentences(answer))
+        )
+    if wrong and change is not None:
+        print(
+            f"salon-gateway explain: differs from what was recorded: {in_words(change)}",
+            file=sys.stderr,
+        )
+    return Exit.BROKEN if wrong or answer is None or not answer.allowed else Exit.GOOD
+
+
+def _between(
+    bundle: Bundle,
+    recorded: Recorded,
+    asked: Asked | None,
+    change: Change | None,
+    left: Left | None,
+) -> Iterator[str]:
+    """How the policy in force stands to what was recorded."""
+    if recorded.policy == bundle.digest:
+        yield "the policy in force is the one that judged it:"
+    else:
+        yield f"another policy judged it than the one in force ({bundle.digest[:12]}), under which"
+        if left is not None:
+            yield f"  it cannot be judged again: {REASONS[left]}"
+        elif change is None:
+            yield "  it would be answered the same:"
+        else:
+            yield f"  {HEADLINES[change.kind]}: {in_words(change)}"
+    if asked is not None and asked.unknown:
+        yield f"  not kept of its address: {', '.join(asked.unknown)} (`-` stands for it below)"
+    if asked is not None and asked.unnoted:
+        yield f"  not noted of its record: {', '.join(asked.unnoted)}"
+
+
 def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
     staff = staff_id(args.who.removeprefix("staff:"))
     at = SystemClock().now()
     if args.at:
         at = parse_moment(args.at, home_clock(bundle, staff))
-    ip_address(args.peer)  # raises ValueError with a readable message
+    peer = args.peer or HERE
+    ip_address(peer)  # raises ValueError with a readable message
     return Question(
         staff=staff,
         method=args.method.upper(),
@@ -88,7 +188,7 @@ def _question(args: argparse.Namespace, bundle: Bundle) -> Question:
         device=device_id(args.device) if args.device else None,
         app=known_app(args.app, bundle.apps),
         roles=known_roles(args.role, bundle.roles),
-        peer=args.peer,
+        peer=peer,
         record=None if args.record is None else _record(args.record),
     )
 
@@ -144,6 +244,7 @@ def sentences(answer: Explanation) -> list[str]:
     if answer.shown:
         lines.append(f"  shown    {', '.join(answer.shown)}")
     lines += [f"  change   {sentence}" for sentence in answer.would_change]
+    lines += [f"  observed {sentence}" for sentence in answer.observed]
     return lines
 
 
@@ -175,4 +276,5 @@ def as_data(answer: Explanation) -> dict[str, Any]:
         "shown": list(answer.shown),
         "unwritable": list(answer.unwritable),
         "would_change": list(answer.would_change),
+        "observed": list(answer.observed),
     }

@@ -8,17 +8,20 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from gateway.cli.exits import Exit
-from gateway.cli.starter import FOLDERS, config_template, starter
+from gateway.cli.starter import CI, FOLDERS, config_template, starter
 from gateway.tools.schema import NAMES, file_name, schema_text
 
 EPILOG = """\
 examples:
   salon-gateway init
   salon-gateway init /etc/salon-gateway
+  salon-gateway init --ci            also what a git repository of the policy needs
 
 writes gateway.yaml, policies/, adapters/, dashboards/, schemas/ (for editors) and a fresh
 token secret.
 A file that is already there stays as it is and is named.
+--ci adds .github/workflows/policy.yml and .pre-commit-config.yaml, which run check, test and
+diff on every change, and a .gitignore that keeps the secrets out.
 
 then:
   salon-gateway check
@@ -37,6 +40,9 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     words.add_argument("folder", nargs="?", default=".", help="where (default: here)")
+    words.add_argument(
+        "--ci", action="store_true", help="also a GitHub workflow, a pre-commit hook, .gitignore"
+    )
     words.set_defaults(run=run)
 
 
@@ -44,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     """Write what is missing; say what was there."""
     folder = Path(args.folder)
     try:
-        written, kept = write_starter(folder)
+        written, kept = write_starter(folder, ci=args.ci)
     except OSError as error:
         print(f"salon-gateway init: {error.filename}: {error.strerror}", file=sys.stderr)
         return Exit.USAGE
@@ -56,8 +62,12 @@ def run(args: argparse.Namespace) -> int:
     return Exit.GOOD
 
 
-def write_starter(folder: Path) -> tuple[list[Path], list[Path]]:
+def write_starter(folder: Path, *, ci: bool = False) -> tuple[list[Path], list[Path]]:
     """Write the starter set.
+
+    Args:
+        folder: where.
+        ci: write what tries out every change in a git repository, too.
 
     Returns:
         The files written, and the files that were there and stayed.
@@ -85,6 +95,9 @@ def write_starter(folder: Path) -> tuple[list[Path], list[Path]]:
             write(folder / name / relative, data)
     for name in NAMES:
         write(folder / "schemas" / file_name(name), schema_text(name).encode())
+    if ci:
+        for name, place in CI.items():
+            write(folder / place, (starter("ci") / name).read_bytes())
     return written, kept
 
 

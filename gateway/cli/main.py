@@ -10,31 +10,54 @@ from gateway.cli import (
     audit,
     check,
     demo,
+    diff,
     explain,
     hours,
     init,
+    replay,
     schema,
     serve,
     session,
     staff,
+    test,
     token,
+    who_can,
 )
 from gateway.cli.exits import Exit
+from gateway.cli.reports import EVERY_OUTPUT, USUAL_OUTPUTS, of_findings, print_report
 from gateway.cli.say import print_findings
 from gateway.domain.errors import GatewayError
 from gateway.domain.finding import PolicyError
 
-VERBS = (demo, init, check, serve, explain, hours, staff, session, token, audit, schema)
+VERBS = (
+    demo,
+    init,
+    check,
+    test,
+    serve,
+    explain,
+    who_can,
+    diff,
+    replay,
+    hours,
+    staff,
+    session,
+    token,
+    audit,
+    schema,
+)
 
 EPILOG = """\
 a first walk:
   salon-gateway demo                 a sample salon, guarded, with a tour
   salon-gateway init                 a starter policy in this folder
   salon-gateway check                everything wrong with it, with file, line and remedy
+  salon-gateway test                 whether it does what its cases say
   salon-gateway explain --who mei GET /api/clients/7
                                      why a request would be answered so
 
-exit codes: 0 good, 1 a broken promise found, 2 usage, 3 policy does not load, 130 interrupted
+exit codes: 0 good, 1 a broken promise found, 2 usage, 3 policy does not load, 4 cases fail,
+130 interrupted
 """
 
 
@@ -55,11 +78,11 @@ def parser() -> argparse.ArgumentParser:
     )
     words.add_argument(
         "--output",
-        choices=("text", "json"),
+        choices=EVERY_OUTPUT,
         default="text",
-        help="text for people, json for programs (default: %(default)s)",
+        help="text for people, json for programs, junit and github for CI (default: %(default)s)",
     )
-    verbs = words.add_subparsers(title="verbs", metavar="VERB", required=True)
+    verbs = words.add_subparsers(title="verbs", metavar="VERB", required=True, dest="verb")
     for verb in VERBS:
         verb.register(verbs)
     return words
@@ -68,10 +91,19 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb; return its exit code."""
     args = parser().parse_args(arguments)
+    known = getattr(args, "outputs", USUAL_OUTPUTS)
+    if args.output not in known:
+        can = ", ".join(known)
+        message = f"`{args.verb}` has no output `{args.output}`; it has {can}"
+        print(f"salon-gateway: {message}", file=sys.stderr)
+        return Exit.USAGE
     try:
         return int(args.run(args))
     except PolicyError as error:
-        print_findings(error.findings, args.output, sys.stderr)
+        if args.output in USUAL_OUTPUTS:
+            print_findings(error.findings, args.output, sys.stderr)
+        else:
+            print_report(args.output, args.verb, of_findings(error.findings), args.config)
         return Exit.POLICY
     except GatewayError as error:
         print(f"salon-gateway: {error}", file=sys.stderr)

@@ -2,19 +2,16 @@
 
 import json
 import os
-import re
 from collections.abc import Collection, Iterable, Sequence
-from datetime import datetime
 from typing import TextIO
 from unicodedata import east_asian_width
 from zoneinfo import ZoneInfo
 
 from gateway.domain.finding import Finding, Severity, did_you_mean
 from gateway.domain.subject import Role
-from gateway.domain.time import Instant, instant
+from gateway.domain.time import Instant, on_clock, read_moment
 
 _RED, _YELLOW, _PLAIN = "\033[31m", "\033[33m", "\033[0m"
-_WHEN = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2})?(?:Z|[+-]\d{2}:\d{2})?)?")
 
 
 def print_findings(findings: Iterable[Finding], output: str, to: TextIO) -> None:
@@ -23,13 +20,16 @@ def print_findings(findings: Iterable[Finding], output: str, to: TextIO) -> None
     if output == "json":
         print(json.dumps([_as_data(f) for f in listed], ensure_ascii=False, indent=2), file=to)
         return
-    colour = to.isatty() and "NO_COLOR" not in os.environ
     for finding in listed:
-        line = str(finding)
-        if colour:
-            paint = _RED if finding.severity is Severity.ERROR else _YELLOW
-            line = f"{paint}{line}{_PLAIN}"
-        print(line, file=to)
+        print(paint(str(finding), finding.severity, to), file=to)
+
+
+def paint(line: str, severity: Severity, to: TextIO) -> str:
+    """A line in the colour of its severity, where a terminal shows it."""
+    if not to.isatty() or "NO_COLOR" in os.environ:
+        return line
+    colour = _RED if severity is Severity.ERROR else _YELLOW
+    return f"{colour}{line}{_PLAIN}"
 
 
 def _as_data(finding: Finding) -> dict[str, str | int]:
@@ -64,13 +64,7 @@ def parse_moment(text: str, timezone: str) -> Instant:
     Raises:
         ValueError: anything else; the message says what to write.
     """
-    if not _WHEN.fullmatch(text):
-        raise ValueError(f"`{text}` is not a moment; write 2026-11-24T20:31 (the salon's clock)")
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise ValueError(f"`{text}` is not a moment: {error}") from None
-    return instant(moment if moment.tzinfo else moment.replace(tzinfo=ZoneInfo(timezone)))
+    return on_clock(read_moment(text), timezone)
 
 
 def known_app(typed: str | None, apps: Collection[str]) -> str | None:

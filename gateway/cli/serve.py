@@ -7,6 +7,7 @@ import logging
 import resource
 import signal
 import sys
+from pathlib import Path
 
 from gateway.app import Gateway, base_of, load_settings
 from gateway.cli.exits import Exit
@@ -18,8 +19,8 @@ examples:
   salon-gateway serve
   salon-gateway --config /etc/salon-gateway/gateway.yaml serve --port 8443
 
-signals: SIGTERM or SIGINT stop (open requests finish), SIGHUP reads the policy again:
-if it does not load, the last good one stays and the log says why.
+The policy is read again whenever its files change, and at SIGHUP: if it does not load, the
+last good one stays and the log says why. SIGTERM or SIGINT stop (open requests finish).
 """
 
 
@@ -50,8 +51,10 @@ def run(args: argparse.Namespace) -> int:
 
     allow_open_files(settings.limits.connections)
 
+    settings_file = Path(args.config).absolute()  # not resolved: it may be a link that moves
+
     async def serve() -> None:
-        gateway = await Gateway.start(settings, base_of(args.config))
+        gateway = await Gateway.start(settings, base_of(args.config), settings_file=settings_file)
         scheme = "https" if settings.listen.certificate else "http"
         event = {
             "event": "listening",
@@ -77,12 +80,22 @@ def run(args: argparse.Namespace) -> int:
 
 async def _until_stopped(gateway: Gateway) -> None:
     """Wait for SIGTERM or SIGINT; read the policy again at each SIGHUP."""
-    stopped = asyncio.Event()
+    stopped, hung_up = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopped.set)
     loop.add_signal_handler(signal.SIGINT, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, gateway.bundles.reload)
-    await stopped.wait()
+    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
+    async with asyncio.TaskGroup() as tasks:
+        reloading = tasks.create_task(_reload_at(hung_up, gateway))
+        await stopped.wait()
+        reloading.cancel()
+
+
+async def _reload_at(hung_up: asyncio.Event, gateway: Gateway) -> None:
+    """Read the policy again at each SIGHUP; those that come meanwhile are one more."""
+    while await hung_up.wait():
+        hung_up.clear()
+        await gateway.bundles.reload()
 
 
 def allow_open_files(connections: int) -> None:
@@ -111,7 +124,8 @@ def set_up_logging(form: str) -> None:
     else:
         handler.setFormatter(logging.Formatter("%(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    logging.getLogger("casbin").setLevel(logging.WARNING)
+    for library in ("casbin", "watchfiles"):
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 class _JsonLines(logging.Formatter):

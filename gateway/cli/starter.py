@@ -1,10 +1,15 @@
-"""The starter set: policies, adapters and dashboards that travel with the package."""
+"""The starter set: policies, adapters, dashboards and CI examples that travel with the package."""
 
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
 FOLDERS = ("policies", "adapters", "dashboards")
+CI = {  # in ci/ → where it stands in a repository of the owner's
+    "github-workflow.yml": ".github/workflows/policy.yml",
+    "pre-commit-config.yaml": ".pre-commit-config.yaml",
+    "gitignore": ".gitignore",
+}
 CONFIG = "gateway.template.yaml"
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gateway.app import base_of, load_settings, state_store, token_policy
-from gateway.backends.bundle_files import read_sources
 from gateway.backends.clock import SystemClock
-from gateway.bundle import build
+from gateway.backends.policy_folder import read_sources
+from gateway.build import build
 from gateway.cli.exits import Exit
 from gateway.cli.say import known_app, known_roles
 from gateway.domain.finding import did_you_mean

@@ -29,6 +29,7 @@ class Permit:
         refuses: some record may not pass.
         grants: salon → what it lets the person do. Salons that refused do not stand here.
         everywhere: no salon of the person's refused, so a record of unknown salon may pass.
+        uncut: answers pass as they are. Only where the whole policy is observed, not enforced.
     """
 
     by: tuple[RuleRef, ...]
@@ -39,6 +40,7 @@ class Permit:
     refuses: bool = False
     grants: Mapping[str, Grant] = field(default_factory=dict)
     everywhere: bool = True
+    uncut: bool = False
 
     def __post_init__(self) -> None:
         # INVARIANT: an allow names the rule that allowed it. An allow that nobody can

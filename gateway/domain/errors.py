@@ -6,6 +6,7 @@ Messages never hold a token, a phone number or a name of a client.
 """
 
 from gateway.domain.reason import Cause, Reason
+from gateway.domain.record import RecordNote
 
 
 class GatewayError(Exception):
@@ -14,14 +15,23 @@ class GatewayError(Exception):
     Attributes:
         reason: the stable code, same string everywhere.
         detail: one sentence for the person who asked, in English, without secrets.
-        cause: for `Reason.UNAUTHENTICATED` only; goes to audit and metrics, not to the client.
+        cause: what exactly was wrong; goes to audit and metrics, not to the client.
+        note: what was known of the one record that was judged; goes to audit only.
     """
 
-    def __init__(self, reason: Reason, detail: str = "", *, cause: Cause | None = None) -> None:
+    def __init__(
+        self,
+        reason: Reason,
+        detail: str = "",
+        *,
+        cause: Cause | None = None,
+        note: RecordNote | None = None,
+    ) -> None:
         super().__init__(f"{reason}: {detail}" if detail else str(reason))
         self.reason = reason
         self.detail = detail
         self.cause = cause
+        self.note = note
 
 
 class RequestError(GatewayError):

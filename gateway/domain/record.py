@@ -6,14 +6,14 @@ makes the fact unknown. Nothing is converted to fit: `"true"` is not true, `"5"`
 
 import re
 from calendar import monthrange
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from itertools import count
 from typing import NamedTuple, assert_never
 
 MAX_FACTS = 16  # of one resource; nobody needs more, and sets of them stay small integers
 
-_DATE = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ].*)?", re.ASCII | re.DOTALL)
 _SPAN = re.compile(r"([1-9]\d{0,3})([dmy])", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
 _WORD = re.compile(r"[^\s,&|!\"'`]{1,64}")
@@ -117,6 +117,22 @@ class Asker:
     today: date
 
 
+NOT_KNOWN = "?"  # no salon is called so
+
+
+class RecordNote(NamedTuple):
+    """What was known of one record, in words that outlive the policy of the day.
+
+    Attributes:
+        salon: whose it is; `?` = not known; None = records of its kind do not tell.
+        facts: every fact of the resource: `dormant` is true, `!dormant` false, `?dormant` not
+            known. What is not named was not looked at.
+    """
+
+    salon: str | None = None
+    facts: tuple[str, ...] = ()
+
+
 class RecordState(NamedTuple):
     """Everything rules ask about one record.
 
@@ -130,17 +146,21 @@ class RecordState(NamedTuple):
     true: int = 0
     false: int = 0
 
-    def noted(self, names: Iterable[str]) -> Iterator[str]:
-        """The facts as an audit entry keeps them: `dormant` is true, `?dormant` not known.
+    def note(self, facts: Iterable[RecordFact], *, salons: bool) -> RecordNote:
+        """All of it as an audit entry keeps it.
 
         Args:
-            names: the resource's facts, in its order.
+            facts: the resource's, in its order.
+            salons: records of the resource can tell their salon.
         """
-        for number, name in enumerate(names):
-            if self.true >> number & 1:
-                yield name
-            elif not self.false >> number & 1:
-                yield f"?{name}"
+        signs = ("!" if self.false >> n & 1 else "?" for n in count())
+        return RecordNote(
+            salon=self.salon or (NOT_KNOWN if salons else None),
+            facts=tuple(
+                fact.name if self.true >> n & 1 else f"{sign}{fact.name}"
+                for n, (fact, sign) in enumerate(zip(facts, signs, strict=False))
+            ),
+        )
 
 
 NOTHING_KNOWN = RecordState()
@@ -203,10 +223,14 @@ def _is_number(value: object) -> bool:
 
 
 def _date(value: object) -> date | None:
-    found = _DATE.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    """`2026-11-25`, alone or before `T` or a blank and a time: done for every record of a list."""
+    if not isinstance(value, str) or (len(value) > 10 and value[10] not in "T "):
+        return None
+    day = value[:10]
+    # Python also reads `20261125` and `2026-W48-3`: hyphens in both places leave one form.
+    if day[4:8:3] != "--":
         return None
     try:
-        return date.fromisoformat(found[1])
+        return date.fromisoformat(day)
     except ValueError:
         return None

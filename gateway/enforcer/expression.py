@@ -12,9 +12,10 @@ could be read in two ways is refused.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from operator import itemgetter
 from typing import assert_never
 
 from gateway.domain.finding import Place, did_you_mean
@@ -23,7 +24,7 @@ MAX_DEPTH = 16  # brackets and `!` in each other; Python's own parser gives up n
 
 
 class Word(StrEnum):
-    """What a comparison may name: two words of the request and the columns of the row."""
+    """What a comparison may name: two words of the request, then the columns of the row."""
 
     ASKED_RESOURCE = "r.res"
     ASKED_ACTION = "r.act"
@@ -84,20 +85,41 @@ class AnyOf:
 Expression = Among | Not | AllOf | AnyOf
 
 
-def is_true(expression: Expression, words: Mapping[Word, str]) -> bool:
-    """Judge an expression under the words of one request and one row."""
+Values = tuple[str, ...]  # what each `Word` is, in the order in which they are declared
+Judge = Callable[[Values], bool]
+
+
+def judge(expression: Expression) -> Judge:
+    """Make an expression a function. It is asked once for every row, target and action."""
     match expression:
         case Among(left=left, others=others):
-            value = _value(left, words)
-            return any(_value(other, words) == value for other in others)
+            return _judge_among(left, others)
         case Not(inner=one):
-            return not is_true(one, words)
+            inner = judge(one)
+            return lambda values: not inner(values)
         case AllOf(inner=parts):
-            return all(is_true(part, words) for part in parts)
+            every = tuple(map(judge, parts))
+            return lambda values: all(part(values) for part in every)
         case AnyOf(inner=parts):
-            return any(is_true(part, words) for part in parts)
+            some = tuple(map(judge, parts))
+            return lambda values: any(part(values) for part in some)
         case _:
             assert_never(expression)
+
+
+def _judge_among(left: Operand, others: tuple[Operand, ...]) -> Judge:
+    value, wanted = _value(left), tuple(map(_value, others))
+    texts = frozenset(other.text for other in others if isinstance(other, Text))
+    if len(texts) == len(set(others)):  # texts only, as nearly always
+        return lambda values: value(values) in texts
+    return lambda values: value(values) in [other(values) for other in wanted]
+
+
+def _value(operand: Operand) -> Callable[[Values], str]:
+    if isinstance(operand, Text):
+        text = operand.text
+        return lambda _: text
+    return itemgetter(tuple(Word).index(operand))
 
 
 def comparisons(expression: Expression) -> Iterator[Among]:
@@ -112,10 +134,6 @@ def comparisons(expression: Expression) -> Iterator[Among]:
                 yield from comparisons(part)
         case _:
             assert_never(expression)
-
-
-def _value(operand: Operand, words: Mapping[Word, str]) -> str:
-    return operand.text if isinstance(operand, Text) else words[operand]
 
 
 class Kind(StrEnum):

@@ -1,13 +1,15 @@
 """Rules compiled at load: what a person's request needs is a few dictionary look-ups.
 
-Everything a rule speaks of is a closed list (subjects, targets, actions), so rows are
-expanded once into exact keys, and each person gets a `View`: the rows that can ever
-speak about them. Nothing here knows an order between rows, because there is none.
+Everything a rule speaks of is a closed list (subjects, targets, actions). At load, rows are
+sorted by subject and resource, and each set of subjects on the roster gets a `View`: the rows
+that can ever speak about them. A view puts the rows about one target and action together when
+it is first asked, and keeps them: of 100,000 rows, most are never asked about all people. What
+it answers is settled at load. Nothing here knows an order between rows, because there is none.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from operator import itemgetter
+from operator import attrgetter
 
 from gateway.domain.access import Facts
 from gateway.domain.obligation import CLOSED, Conjunct, Residual
@@ -21,7 +23,8 @@ from gateway.enforcer.when import Condition
 READ = "read"  # asked of a field that is shown, searched or sorted on
 WRITE = "write"  # asked of a field that is sent
 
-Reach = Mapping[tuple[str, Effect], tuple[str, ...]]  # (resource, effect) → targets covered
+Key = tuple[str, str]  # (target, action)
+_Lines = dict[tuple[str, Effect], list["_Line"]]  # of one subject, by resource and effect
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,13 @@ class Cell:
     denies: tuple[Row, ...] = ()
     hours: tuple[Row, ...] = ()
     allows: tuple[Row, ...] = ()
+
+    @property
+    def shut(self) -> bool:
+        """Nothing here can ever be open: no allow, or a deny without any condition."""
+        return not self.allows or any(
+            not row.request.literals and row.left.settled for row in self.denies
+        )
 
     def firing(self, staff: StaffId, post: Post, facts: Facts) -> "Firing":
         """The rows that fire under these facts, as far as the request can tell."""
@@ -119,17 +129,44 @@ class FieldSet:
         return known
 
 
-@dataclass(frozen=True, slots=True)
 class View:
-    """Every row that can speak about one person in one salon.
+    """Every row that can speak about one person in one salon."""
 
-    Attributes:
-        cells: (target, action) → rows.
-        fields: (resource, `read` or `write`) → its fields.
-    """
+    __slots__ = ("_cells", "_fields", "_lines", "_sheet")
 
-    cells: Mapping[tuple[str, str], Cell]
-    fields: Mapping[tuple[str, str], FieldSet]
+    def __init__(self, sheet: "_Sheet", subjects: Iterable[str]) -> None:
+        """Open a view.
+
+        Args:
+            sheet: all rows.
+            subjects: the names the person has, of those that rows speak of.
+        """
+        self._sheet = sheet
+        self._lines = tuple(sheet.lines[who] for who in subjects)
+        self._cells: dict[Key, Cell] = {}
+        self._fields: dict[Key, FieldSet] = {}
+
+    def cell(self, target: str, action: str) -> Cell:
+        """The rows about one target and action."""
+        key = (target, action)
+        known = self._cells.get(key)
+        if known is None:
+            known = self._sheet.cell(self._lines, target, action)
+            if target in self._sheet.speaking:  # of a closed list, so these stay few
+                self._cells[key] = known
+        return known
+
+    def field_set(self, resource: Resource, action: str) -> FieldSet:
+        """The fields of a resource under `read` or `write`."""
+        key = (resource.name, action)
+        known = self._fields.get(key)
+        if known is None:
+            cells = [(n, self.cell(resource.target(n), action)) for n in resource.maskable]
+            known = self._fields[key] = FieldSet(
+                hidden=frozenset(name for name, cell in cells if cell.shut),
+                conditional=tuple((name, cell) for name, cell in cells if not cell.shut),
+            )
+        return known
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +193,7 @@ class Index:
     def cell(self, staff: StaffId, post: Post, target: str, action: str) -> Cell:
         """The rows about one target and action; none at all for a stranger."""
         view = self.view(staff, post)
-        return view.cells.get((target, action), NOTHING) if view else NOTHING
+        return view.cell(target, action) if view else NOTHING
 
 
 def compile_index(
@@ -174,10 +211,9 @@ def compile_index(
         matcher: what model.conf asks beyond who, resource, action and `when`.
     """
     rows = tuple(rules)
-    compiler = _Compiler(vocabulary, matcher, rows)
-    subjects = frozenset(compiler.by_who)
+    sheet = _Sheet(vocabulary, matcher, rows)
+    subjects = frozenset(sheet.lines)
     wanted = {person & subjects for person in people}
-    views = {spoken_of: compiler.view(spoken_of) for spoken_of in wanted}
     conditions = {*(row.condition for row in rows), matcher.condition}
     asked = {literal.name for condition in conditions for literal in condition.literals}
     of_records = {fact.name for card in vocabulary.resources.values() for fact in card.facts}
@@ -186,7 +222,7 @@ def compile_index(
         rules=rows,
         subjects=subjects,
         asked=frozenset(asked - of_records),
-        views=views,
+        views={spoken_of: View(sheet, spoken_of) for spoken_of in wanted},
     )
 
 
@@ -207,113 +243,72 @@ def covers(resource: str, target: str, effect: Effect, vocabulary: Vocabulary) -
     return "." not in rest and (card is None or rest not in card.classes)
 
 
-class _Stack:
-    """The rows about one target and action, in file order, and what they come to."""
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A rule on the sheet.
 
-    __slots__ = ("cell", "rows", "shut")
+    Attributes:
+        number: its place in file order.
+        actions: all of them, where the rule says `*`.
+    """
 
-    def __init__(self, rows: list[tuple[int, Row]]) -> None:
-        """Sort the rows into a cell.
-
-        Args:
-            rows: each with its number in file order, ascending.
-        """
-        denies: list[Row] = []
-        hours: list[Row] = []
-        allows: list[Row] = []
-        self.rows = rows
-        self.shut = False  # a deny without any condition: nothing here can ever be open
-        for _, row in rows:
-            if row.rule.effect is Effect.ALLOW:
-                allows.append(row)
-                continue
-            (hours if row.rule.origin is Origin.HOURS else denies).append(row)
-            if row.rule.origin is Origin.RULES and not row.request.literals and row.left.settled:
-                self.shut = True
-        self.shut = self.shut or not allows
-        self.cell = Cell(denies=tuple(denies), hours=tuple(hours), allows=tuple(allows))
+    number: int
+    rule: Rule
+    actions: frozenset[str]
 
 
-Key = tuple[str, str]  # (target, action)
-_Stacks = dict[Key, _Stack]
-_Part = tuple[Condition, int, int]  # of the request; of the record, positive and negative bits
+class _Sheet:
+    """All rows, sorted by whom and what they speak of; shared by every view.
 
-
-class _Compiler:
-    """Expands rows for one set of subjects after the other.
-
-    What many people share is worked out once: a condition taken apart, what a subject's rows
-    say, and what a set of roles says, on which the views of all who hold it are built.
+    Attributes:
+        lines: who → resource and effect → its rows.
+        speaking: target → every resource and effect under which rows speak about it.
     """
 
     def __init__(self, vocabulary: Vocabulary, matcher: Matcher, rules: Iterable[Rule]) -> None:
+        """Sort the rows. `matcher` is what model.conf adds."""
         self._vocabulary = vocabulary
         self._matcher = matcher
-        self._reach = _reach(vocabulary)
-        self._keys: dict[tuple[str, Effect, frozenset[str]], dict[str, tuple[Key, ...]]] = {}
-        self._parts: dict[tuple[str, Condition], _Part] = {}
-        self._said: dict[tuple[str, ...], _Stacks] = {(): {}}
-        self._fields = tuple(
-            (resource.name, action, [(n, (resource.target(n), action)) for n in resource.maskable])
-            for resource in vocabulary.resources.values()
-            for action in (READ, WRITE)
-        )
-        self.by_who: dict[str, list[tuple[int, Rule]]] = {}
+        self._rows: dict[tuple[int, str], Row] = {}
+        self._split: dict[tuple[str, Condition], tuple[Condition, int, int]] = {}
+        self.speaking = _speaking(vocabulary)
+        self.lines: dict[str, _Lines] = {}
         in_order = sorted(rules, key=lambda rule: (rule.ref.file, rule.ref.line))
         for number, rule in enumerate(in_order):
-            self.by_who.setdefault(rule.who, []).append((number, rule))
+            actions = vocabulary.actions if ANY in rule.actions else rule.actions
+            of_subject = self.lines.setdefault(rule.who, {})
+            of_resource = of_subject.setdefault((rule.resource, rule.effect), [])
+            of_resource.append(_Line(number, rule, actions))
 
-    def view(self, subjects: Iterable[str]) -> View:
-        """Everything that is said of somebody who has all of these names."""
-        stacks = self._stacks(tuple(sorted(subjects)))
-        return View(
-            cells={key: stack.cell for key, stack in stacks.items()},
-            fields={
-                (resource, action): _field_set(keys, stacks)
-                for resource, action, keys in self._fields
-            },
-        )
+    def cell(self, of_subjects: Iterable[_Lines], target: str, action: str) -> Cell:
+        """The rows of some subjects about one target and action, in file order."""
+        columns = self.speaking.get(target, ())
+        found = [
+            line
+            for lines in of_subjects
+            for column in columns
+            for line in lines.get(column, ())
+            if action in line.actions
+        ]
+        if self._matcher.conjuncts:
+            found = [x for x in found if self._matcher.speaks(x.rule.row, target, action)]
+        if not found:
+            return NOTHING
+        card = target.partition(".")[0]
+        return _cell([self._row(line, card) for line in sorted(found, key=_number)])
 
-    def _stacks(self, subjects: tuple[str, ...]) -> _Stacks:
-        """Sorted, a person's own name comes last: their roles are what others have too."""
-        known = self._said.get(subjects)
-        if known is None:
-            known = self._expanded(self.by_who[subjects[-1]])
-            if subjects[:-1]:
-                known = _joined(self._stacks(subjects[:-1]), self._stacks(subjects[-1:]))
-            self._said[subjects] = known
-        return known
+    def _row(self, line: _Line, card: str) -> Row:
+        """A row looks the same to everybody, so it is taken apart once."""
+        row = self._rows.get((line.number, card))
+        if row is None:
+            request, positive, negative = self._parts(line.rule.condition, card)
+            left = Conjunct(line.rule.ref, positive, negative)
+            row = self._rows[line.number, card] = Row(line.rule, request, left)
+        return row
 
-    def _expanded(self, rules: list[tuple[int, Rule]]) -> _Stacks:
-        """One subject's rows under every target and action that they speak about."""
-        found: dict[Key, list[tuple[int, Row]]] = {}
-        narrowed = bool(self._matcher.conjuncts)
-        for number, rule in rules:
-            casbin = rule.row if narrowed else None
-            for card, keys in self._keys_of(rule).items():
-                request, positive, negative = self._part(card, rule.condition)
-                row = Row(rule, request, Conjunct(rule.ref, positive, negative))
-                for key in keys:
-                    if casbin is None or self._matcher.speaks(casbin, *key):
-                        found.setdefault(key, []).append((number, row))
-        return {key: _Stack(rows) for key, rows in found.items()}
-
-    def _keys_of(self, rule: Rule) -> Mapping[str, tuple[Key, ...]]:
-        """Card → every target and action of it that the row speaks about."""
-        columns = (rule.resource, rule.effect, rule.actions)
-        known = self._keys.get(columns)
-        if known is None:
-            actions = self._vocabulary.actions if ANY in rule.actions else rule.actions
-            listed: dict[str, list[Key]] = {}
-            for target in self._reach[rule.resource, rule.effect]:
-                keys = listed.setdefault(target.partition(".")[0], [])
-                keys += [(target, action) for action in actions]
-            known = self._keys[columns] = {card: tuple(keys) for card, keys in listed.items()}
-        return known
-
-    def _part(self, card: str, condition: Condition) -> _Part:
-        """Part a condition: what the request tells, and what only the record does."""
-        known = self._parts.get((card, condition))
+    def _parts(self, condition: Condition, card: str) -> tuple[Condition, int, int]:
+        """What the request tells, and what only the record does: facts as bits."""
+        known = self._split.get((card, condition))
         if known is not None:
             return known
         facts = self._vocabulary.resources[card].facts
@@ -329,38 +324,34 @@ class _Compiler:
         request = condition
         if positive or negative or added:
             request = Condition(tuple(x for x in literals if x.name not in bits))
-        known = self._parts[card, condition] = (request, positive, negative)
+        known = self._split[card, condition] = (request, positive, negative)
         return known
 
 
-def _reach(vocabulary: Vocabulary) -> Reach:
-    """What each nameable resource covers, per effect."""
+_number = attrgetter("number")
+
+
+def _speaking(vocabulary: Vocabulary) -> Mapping[str, tuple[tuple[str, Effect], ...]]:
+    """Target → the resources, each with an effect, whose rows speak about it."""
     targets = tuple(dict.fromkeys(vocabulary.targets()))
     return {
-        (resource, effect): tuple(
-            target for target in targets if covers(resource, target, effect, vocabulary)
+        target: tuple(
+            (resource, effect)
+            for resource in (*targets, ANY)
+            for effect in Effect
+            if covers(resource, target, effect, vocabulary)
         )
-        for resource in (*targets, ANY)
-        for effect in Effect
+        for target in targets
     }
 
 
-def _joined(some: _Stacks, more: _Stacks) -> _Stacks:
-    """What two sets of subjects say together. Most stacks are of one of them alone: shared."""
-    joined = {**some, **more}
-    for key in some.keys() & more.keys():
-        joined[key] = _Stack(sorted([*some[key].rows, *more[key].rows], key=itemgetter(0)))
-    return joined
-
-
-def _field_set(keys: Iterable[tuple[str, Key]], stacks: _Stacks) -> FieldSet:
-    """Sort the fields into those nothing can show and those to ask about."""
-    hidden = set()
-    conditional = []
-    for name, key in keys:
-        stack = stacks.get(key)
-        if stack is None or stack.shut:
-            hidden.add(name)
+def _cell(rows: Iterable[Row]) -> Cell:
+    denies: list[Row] = []
+    hours: list[Row] = []
+    allows: list[Row] = []
+    for row in rows:
+        if row.rule.effect is Effect.ALLOW:
+            allows.append(row)
         else:
-            conditional.append((name, stack.cell))
-    return FieldSet(hidden=frozenset(hidden), conditional=tuple(conditional))
+            (hours if row.rule.origin is Origin.HOURS else denies).append(row)
+    return Cell(denies=tuple(denies), hours=tuple(hours), allows=tuple(allows))

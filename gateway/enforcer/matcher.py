@@ -21,6 +21,7 @@ from gateway.domain.subject import ANYONE
 from gateway.enforcer.expression import (
     Expression,
     ExpressionError,
+    Judge,
     Kind,
     Operand,
     Text,
@@ -28,7 +29,7 @@ from gateway.enforcer.expression import (
     Word,
     check_text,
     comparisons,
-    is_true,
+    judge,
     parse_expression,
     tokens,
 )
@@ -63,6 +64,10 @@ class Matcher:
     conjuncts: tuple[Expression, ...] = ()
     condition: Condition = _ALWAYS
     written: tuple[tuple[Place, Literal], ...] = field(default=(), compare=False, repr=False)
+    _judges: tuple[Judge, ...] = field(default=(), init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_judges", tuple(map(judge, self.conjuncts)))
 
     def speaks(self, row: Row, target: str, action: str) -> bool:
         """May this row speak about this target and action at all?
@@ -73,19 +78,8 @@ class Matcher:
             target: a card or a field, as `r.res`.
             action: as `r.act`.
         """
-        if not self.conjuncts:
-            return True
-        who, resource, actions, when, effect = row
-        words = {
-            Word.ASKED_RESOURCE: target,
-            Word.ASKED_ACTION: action,
-            Word.WHO: who,
-            Word.RESOURCE: resource,
-            Word.ACTIONS: actions,
-            Word.WHEN: when,
-            Word.EFFECT: effect,
-        }
-        return all(is_true(conjunct, words) for conjunct in self.conjuncts)
+        values = (target, action, *row)
+        return all(true(values) for true in self._judges)
 
     def unknown_conditions(
         self, names: Collection[str], of_records: Collection[str] = ()

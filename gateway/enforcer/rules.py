@@ -19,6 +19,7 @@ from gateway.enforcer.when import Condition, ConditionError, ConditionNames, par
 COLUMNS = ("p", "who", "resource", "action", "when", "eft")
 LINK_COLUMNS = ("g", "who", "role")
 MAX_RULES = 200_000
+MAX_PLAIN_LINE = 4096  # characters; far below the length at which csv refuses a value
 _BLANK = " \t"  # the only blanks that are trimmed; a full-width one is a typing error
 _LOOKALIKES = {
     "，": "a full-width comma",
@@ -37,6 +38,9 @@ class Effect(StrEnum):
 
     ALLOW = "allow"
     DENY = "deny"
+
+
+_EFFECTS = {effect.value: effect for effect in Effect}
 
 
 class Origin(StrEnum):
@@ -113,6 +117,50 @@ class _Cell:
 
 
 @dataclass(slots=True)
+class _Known:
+    """What columns of rows that were kept mean: the same text means the same again.
+
+    Attributes:
+        conditions: card and effect → `when` → what it says; its names depend on both.
+    """
+
+    whos: set[str] = field(default_factory=set)
+    cards: dict[str, str] = field(default_factory=dict)
+    actions: dict[str, frozenset[str]] = field(default_factory=dict)
+    conditions: dict[tuple[str, Effect], dict[str, Condition]] = field(default_factory=dict)
+
+    def remember(self, row: Rule, action: str, when: str) -> None:
+        """Keep what a row's columns mean; `action` and `when` as they are spelt."""
+        card = row.resource.partition(".")[0]
+        self.whos.add(row.who)
+        self.cards[row.resource] = card
+        self.actions[action] = row.actions
+        self.conditions.setdefault((card, row.effect), {})[when] = row.condition
+
+    def rule(self, ref: RuleRef, columns: list[str]) -> Rule | None:
+        """The rule that these columns make, if each of them is known."""
+        _, who, resource, action, when, eft = columns
+        effect, actions, card = (
+            _EFFECTS.get(eft),
+            self.actions.get(action),
+            self.cards.get(resource),
+        )
+        if effect is None or actions is None or card is None or who not in self.whos:
+            return None
+        condition = self.conditions.get((card, effect), {}).get(when)
+        if condition is None:
+            return None
+        return Rule(
+            ref=ref,
+            who=who,
+            resource=resource,
+            actions=actions,
+            condition=condition,
+            effect=effect,
+        )
+
+
+@dataclass(slots=True)
 class _Reader:
     """One pass over the lines, collecting rows and findings."""
 
@@ -121,16 +169,18 @@ class _Reader:
     rules: list[Rule] = field(default_factory=list)
     links: dict[tuple[str, Role], Place] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
-    seen: dict[object, Place] = field(default_factory=dict)
+    seen: dict[object, int] = field(default_factory=dict)  # a row → the line it stands in
     opened: bool = False  # an allow was read
     warned: bool = False
     targets: frozenset[str] = frozenset()
-    conditions: dict[tuple[str, bool], frozenset[str]] = field(default_factory=dict)
+    names: dict[tuple[str, bool], frozenset[str]] = field(default_factory=dict)
+    known: _Known = field(default_factory=_Known)
 
     def read(self, text: str) -> RuleSet:
         self.targets = frozenset(self.words.vocabulary.targets())
         for number, line in enumerate(_lines(text), start=1):
-            self._line(number, line)
+            if not self._known_line(number, line):
+                self._line(number, line)
         graph = RoleGraph(_parents(self.links))
         self.findings += _role_findings(graph, self.links)
         if not self.rules:
@@ -140,6 +190,26 @@ class _Reader:
         if any(finding.severity is Severity.ERROR for finding in self.findings):
             raise PolicyError(self.findings)
         return RuleSet(rules=tuple(self.rules), graph=graph, warnings=tuple(self.findings))
+
+    def _known_line(self, number: int, line: str) -> bool:
+        """Read a rule that is made of columns read before, as nearly all of a long file are.
+
+        Without quotes, a line is what stands between its commas: `_cells` would say the same.
+        Whatever has to be said about a line, `_line` says it.
+
+        Returns:
+            Is the line done?
+        """
+        if '"' in line or not line.isascii() or len(line) > MAX_PLAIN_LINE:
+            return False
+        cells = [cell.strip(_BLANK) for cell in line.split(",")]
+        if len(cells) != len(COLUMNS) or cells[0] != "p":
+            return False
+        rule = self.known.rule(RuleRef(self.file, number), cells)
+        if rule is None:
+            return False
+        self._keep(rule, column=len(line) - len(line.lstrip(_BLANK)) + 1)
+        return True
 
     def _line(self, number: int, line: str) -> None:
         start = Place(self.file, number)
@@ -178,25 +248,34 @@ class _Reader:
         self._check_resource(resource)
         actions = self._actions(action)
         condition = self._condition(when, resource.text, deny=effect.text != Effect.ALLOW)
-        if effect.text not in set(Effect):
+        if effect.text not in _EFFECTS:
             self._refuse(effect.place, f"effect must be `allow` or `deny`, got `{effect.text}`")
         if len(self.findings) > before:
             return
+        place = cells[0].place
         rule = Rule(
-            ref=RuleRef(self.file, cells[0].place.line),
+            ref=RuleRef(self.file, place.line),
             who=who.text,
             resource=resource.text,
             actions=actions,
             condition=condition,
-            effect=Effect(effect.text),
+            effect=_EFFECTS[effect.text],
         )
+        self.known.remember(rule, action.text, when.text)
+        self._keep(rule, place.column)
+
+    def _keep(self, rule: Rule, column: int) -> None:
+        """Take a row in. Where it starts is for warnings."""
+        number = rule.ref.line
         if rule.effect is Effect.ALLOW:
             self.opened = True
         else:
-            self._warn_below_allow(cells[0].place)
-        first = self.seen.setdefault(rule.row, cells[0].place)
-        if first is not cells[0].place:
-            self._warn(cells[0].place, f"the same rule stands in line {first.line}; delete one")
+            self._warn_below_allow(number, column)
+        row = (rule.who, rule.resource, rule.actions, rule.condition, rule.effect.value)
+        first = self.seen.setdefault(row, number)
+        if first != number:
+            place = Place(self.file, number, column)
+            self._warn(place, f"the same rule stands in line {first}; delete one")
         self.rules.append(rule)
 
     def _link(self, cells: list[_Cell]) -> None:
@@ -216,7 +295,7 @@ class _Reader:
                 self._refuse(cell.place, f"`{ANYONE}` may not stand in a `g` row")
         if len(self.findings) > before:
             return
-        self._warn_below_allow(cells[0].place)
+        self._warn_below_allow(cells[0].place.line, cells[0].place.column)
         link = (child.text, Role(parent.text))
         if link in self.links:
             first = self.links[link]
@@ -258,9 +337,9 @@ class _Reader:
         if not cell.text:
             return Condition()
         key = (resource, deny)
-        names = self.conditions.get(key)
+        names = self.names.get(key)
         if names is None:
-            names = self.conditions[key] = self.words.conditions.of(resource, deny=deny)
+            names = self.names[key] = self.words.conditions.of(resource, deny=deny)
         try:
             return parse_condition(cell.text, names)
         except ConditionError as error:
@@ -277,10 +356,11 @@ class _Reader:
         listed = ", ".join(f"`{card}`" for card in sorted(cards))
         return f" (a fact of {listed} only)" if cards else ""
 
-    def _warn_below_allow(self, place: Place) -> None:
+    def _warn_below_allow(self, number: int, column: int) -> None:
         """Said once: above every allow, a half-written file can only be stricter."""
         if self.opened and not self.warned:
             self.warned = True
+            place = Place(self.file, number, column)
             self._warn(place, "a `deny` or `g` row below an `allow` is lost first when the file "
                        "is cut off; move such rows up")  # fmt: skip
 

@@ -7,6 +7,7 @@ from gateway.domain.access import Access, Facts
 from gateway.domain.decision import Decision
 from gateway.enforcer.decide import decide
 from gateway.enforcer.index import Index
+from gateway.enforcer.observe import Trial
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,21 +15,34 @@ class Ruling:
     """What the rules say to one request.
 
     Attributes:
+        decision: what counts.
+        full: what all rows say, the observed ones included; `decision` itself unless one of
+            them makes a difference. Never more open than `decision`.
         facts: salon → everything that was known from the request.
         noted: the facts that some rule asks about, as an audit entry keeps them, of the first
             salon: `app:phone` was true, `?approved_device` not known; the rest was false.
     """
 
     decision: Decision
+    full: Decision
     facts: Mapping[str, Facts]
     noted: tuple[str, ...]
 
 
-def ruling_on(index: Index, access: Access) -> Ruling:
-    """Decide, and keep what it was decided on."""
+def ruling_on(index: Index, access: Access, trial: Trial | None = None) -> Ruling:
+    """Decide, and keep what it was decided on.
+
+    Args:
+        index: all rows.
+        access: what is asked.
+        trial: what is only observed today; None = nothing.
+    """
     home = access.facts.get(access.principal.home.salon, {})
+    full = decide(index, access)
+    counts = full if trial is None else trial.decide(access)
     return Ruling(
-        decision=decide(index, access),
+        decision=full if counts == full else counts,
+        full=full,
         facts=access.facts,
         noted=tuple(_noted(home, index.asked)),
     )

@@ -27,8 +27,9 @@ def client_address(peer: str, headers: Headers, trusted: tuple[Network, ...]) ->
         headers: of the request, as they came.
         trusted: the proxies whose word is taken.
     """
-    if not trusted or not _among(_plain(peer), trusted):
-        return peer
+    address = _plain(peer)
+    if address is None or not _among(address, trusted):
+        return None if address is None else str(address)
     hops = [
         hop.strip(" \t")
         for name, value in headers

@@ -22,6 +22,7 @@ import msgspec
 from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.http import Headers, MaskedBody
 from gateway.domain.reason import Cause, Reason
+from gateway.domain.record import RecordNote
 from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge
 from gateway.masking.mediatype import json_media_type
 from gateway.masking.plan import Plan
@@ -46,6 +47,7 @@ class Cut:
         refused: how many of them left because they may not be seen.
         hidden_fields: the fields that were present and left, sorted.
         shown_fields: the fields that were present and stay, sorted.
+        note: what was known of the one record, if the answer is one and was judged by it.
     """
 
     body: MaskedBody = field(repr=False)
@@ -54,10 +56,16 @@ class Cut:
     refused: int
     hidden_fields: tuple[str, ...]
     shown_fields: tuple[str, ...]
+    note: RecordNote | None = None
 
 
 def cut(
-    body: bytes, plan: Plan, *, judge: RecordJudge | None = None, judges: Judges = NO_JUDGES
+    body: bytes,
+    plan: Plan,
+    *,
+    judge: RecordJudge | None = None,
+    judges: Judges = NO_JUDGES,
+    guards: bool | None = None,
 ) -> Cut:
     """Take what is hidden out of an answer, and the records that may not be seen.
 
@@ -66,6 +74,8 @@ def cut(
         plan: what stays.
         judge: of the answer's own records, by the permit of this request.
         judges: of records inside them, by resource.
+        guards: does only what is known stay around the records? None = if anything may leave.
+            Given where nothing is cut but only measured.
 
     Raises:
         UpstreamError: ANSWER_NOT_CUT: this is not a document of the shape the plan knows.
@@ -76,10 +86,10 @@ def cut(
         raise ValueError("the plan and the judge are of different permits")
     try:
         body.decode("utf-8")
-        walk = Walk(plan, careful=False, judge=judge, judges=judges)
+        walk = Walk(plan, careful=False, judge=judge, judges=judges, guards=guards)
         made = walk.answer(body)
         if not walk.leaves_hold(made):
-            walk = Walk(plan, careful=True, judge=judge, judges=judges)
+            walk = Walk(plan, careful=True, judge=judge, judges=judges, guards=guards)
             made = walk.answer(body)
     except (*_UNREADABLE, NoRecordsError):
         # `from None`: these errors may carry the body, and errors end up in logs.
@@ -87,9 +97,12 @@ def cut(
             Reason.ANSWER_NOT_CUT,
             "The CRM's answer is not JSON of the shape that its adapter describes.",
         ) from None
-    except RecordRefusedError:
+    except RecordRefusedError as refused:
         raise RequestError(
-            Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_REFUSED
+            Reason.NO_SUCH_RECORD,
+            NO_SUCH_RECORD_DETAIL,
+            cause=Cause.RECORD_REFUSED,
+            note=refused.note,
         ) from None
     return _result(made, walk)
 
@@ -124,4 +137,5 @@ def _result(made: bytes, walk: Walk) -> Cut:
         refused=walk.refused,
         hidden_fields=tuple(sorted(walk.hidden)),
         shown_fields=tuple(sorted(walk.shown)),
+        note=walk.note,
     )

@@ -45,11 +45,13 @@ class Said(dict[str | int, T]):
     Other kinds of values are never keys: `True` and `1.0` would find what `1` said.
     """
 
-    __slots__ = ("make",)
+    __slots__ = ("make", "truths")
 
     def __init__(self, make: Callable[[object], T]) -> None:
         super().__init__()
         self.make = make
+        # By themselves: as keys they would find what 0 and 1 said.
+        self.truths = tuple(map(make, (False, True)))
 
     def __missing__(self, value: str | int) -> T:
         made = self.make(value)
@@ -61,7 +63,9 @@ class Said(dict[str | int, T]):
     def by(self, value: object) -> T:
         """What a value of any kind says."""
         kind = value.__class__
-        return self[value] if kind is str or kind is int else self.make(value)  # type: ignore[index]  # its class has been looked at
+        if kind is str or kind is int:
+            return self[value]  # type: ignore[index]  # its class has been looked at
+        return self.truths[value is True] if kind is bool else self.make(value)
 
 
 class FactReader:
@@ -99,7 +103,11 @@ class FactReader:
         self._flat = [
             (flat, said) for paths, said in self._facts if (flat := _flat(paths)) is not None
         ]
-        self._deep = [(paths, said) for paths, said in self._facts if _flat(paths) is None]
+        deep = [(paths, said) for paths, said in self._facts if _flat(paths) is None]
+        self._inner = [
+            (paths[0][:-1], paths[0][-1], said) for paths, said in deep if len(paths) == 1
+        ]
+        self._many = [(paths, said) for paths, said in deep if len(paths) > 1]
         self._states: dict[tuple[str | None, Code], RecordState] = {}
 
     def state(self, members: Mapping[str, Raw]) -> RecordState:
@@ -113,8 +121,23 @@ class FactReader:
                 except _UNREADABLE:  # no scalar, or a number beyond all bounds: unknown
                     continue
                 kind = value.__class__
-                code |= said[value] if kind is str or kind is int else said.make(value)
-        for paths, said in self._deep:
+                if kind is str or kind is int:
+                    code |= said[value]
+                else:
+                    code |= said.truths[value] if kind is bool else said.make(value)
+        for way, last, said in self._inner:
+            inside = members
+            for step in way:
+                raw = inside.get(step)
+                opened = None if raw is None else _raw_members(raw)
+                if opened is None:  # missing, or no object: unknown
+                    break
+                inside = opened
+            else:
+                raw = inside.get(last)
+                if raw is not None:
+                    code |= said.by(_raw_scalar(raw))
+        for paths, said in self._many:
             code |= _common(_raw_values(members, paths), said)
         if self._salon_at is not None:
             raw = members.get(self._salon_at)
@@ -154,6 +177,15 @@ def _facts_by_field(
 def _code_of(
     comparisons: list[tuple[Code, Callable[[object], bool | None]]],
 ) -> Callable[[object], Code]:
+    if len(comparisons) == 1:
+        ((bit, compare),) = comparisons
+
+        def one(value: object) -> Code:
+            holds = compare(value)
+            return 0 if holds is None else bit if holds else bit << MAX_FACTS
+
+        return one
+
     def code(value: object) -> Code:
         made = 0
         for bit, compare in comparisons:

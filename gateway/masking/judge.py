@@ -6,13 +6,14 @@ the permit does not depend on the record, the record is not even looked at.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 
 from msgspec import Raw
 
 from gateway.domain.decision import Permit
 from gateway.domain.obligation import RecordVerdict
-from gateway.domain.record import NOTHING_KNOWN, Asker, RecordState
+from gateway.domain.record import NOTHING_KNOWN, Asker, RecordNote, RecordState
 from gateway.domain.resource import UNMAPPED, Resource
 from gateway.masking.facts import MAX_REMEMBERED, MAX_REMEMBERED_CHARS, FactReader
 from gateway.masking.plan import Node, Prefix
@@ -29,9 +30,19 @@ class RecordJudge:
         resource: whose records.
         depends: what stays, and whether, depends on the record.
         hides: of some record something may leave, or all of it.
+        note: everything that one record tells, for the audit entry; None = nobody asks.
     """
 
-    __slots__ = ("_node_of", "_nodes", "_state", "_verdict", "depends", "hides", "resource")
+    __slots__ = (
+        "_node_of",
+        "_nodes",
+        "_state",
+        "_verdict",
+        "depends",
+        "hides",
+        "note",
+        "resource",
+    )
 
     def __init__(
         self,
@@ -41,6 +52,7 @@ class RecordJudge:
         node_of: NodeOf,
         depends: bool,
         hidden: frozenset[str],
+        note: Callable[[Mapping[str, Raw]], RecordNote] | None = None,
     ) -> None:
         """Sit down.
 
@@ -50,8 +62,10 @@ class RecordJudge:
             node_of: how to cut a record, by what is hidden of it.
             depends: as in `Permit`.
             hidden: as in `Permit`.
+            note: see above.
         """
         self.resource: Resource = reader.resource
+        self.note = note
         self.depends = depends
         secret = hidden if self.resource.sensitive else hidden - {UNMAPPED}
         self.hides = depends or bool(secret)
@@ -64,8 +78,10 @@ class RecordJudge:
         """How to cut a record with these members; None = it leaves."""
         state = self._state(members) if self.depends else NOTHING_KNOWN
         known = self._nodes[prefix]
-        if state in known:
+        try:  # one look-up, for every record of a list
             return known[state]
+        except KeyError:
+            pass
         verdict = self._verdict(state)
         node = self._node_of(verdict.hidden, prefix) if verdict.passes else None
         if len(known) < MAX_REMEMBERED and len(state.salon or "") <= MAX_REMEMBERED_CHARS:
@@ -99,7 +115,14 @@ def judge_of(
         node_of=node_of,
         depends=permit.depends,
         hidden=permit.hidden,
+        note=partial(_note, resource, asker),
     )
+
+
+def _note(resource: Resource, asker: Asker, members: Mapping[str, Raw]) -> RecordNote:
+    # Also what today's rules do not ask: tomorrow's may, and be tried on yesterday's entries.
+    state = FactReader(resource, asker).state(members)
+    return state.note(resource.facts, salons=resource.salon is not None)
 
 
 def something_leaves(resources: Iterable[str], judges: Judges) -> bool:

@@ -24,6 +24,7 @@ import msgspec
 from msgspec import Raw
 
 from gateway.domain.fieldpath import ITEMS
+from gateway.domain.record import RecordNote
 from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge, something_leaves
 from gateway.masking.plan import UNMAPPED_DROP, Drop, Node, Place, Plan
 
@@ -54,7 +55,11 @@ class NoRecordsError(Exception):
 
 
 class RecordRefusedError(Exception):
-    """The one record that was asked for may not be seen."""
+    """The one record that was asked for may not be seen. `note`: what was known of it."""
+
+    def __init__(self, note: RecordNote | None) -> None:
+        super().__init__()
+        self.note = note
 
 
 class TooManyShapesError(Exception):
@@ -91,15 +96,21 @@ class Walk:
         careful: bool,
         judge: RecordJudge | None = None,
         judges: Judges = NO_JUDGES,
+        guards: bool | None = None,
     ) -> None:
         self.plan = plan
         self.careful = careful
         self.judge = judge
         self.judges = judges
         # Something may leave this answer: then only what is known stays around the records.
-        self.guards = plan.hides or plan.depends or something_leaves(plan.embeds, judges)
+        self.guards = (
+            plan.hides or plan.depends or something_leaves(plan.embeds, judges)
+            if guards is None
+            else guards
+        )
         self.records = 0
         self.refused = 0
+        self.note: RecordNote | None = None  # of the one record, if the answer is one
         self.dropped: Counter[str] = Counter()
         self.hidden: set[str] = set()
         self.shown: set[str] = set()
@@ -112,7 +123,7 @@ class Walk:
         """Walk down the envelope and cut the records."""
         made = self._envelope(Raw(body), self.plan.records)
         if made is _GONE:
-            raise RecordRefusedError
+            raise RecordRefusedError(self.note)
         return _encode(made)
 
     def error(self, body: bytes) -> bytes:
@@ -124,7 +135,9 @@ class Walk:
     def _envelope(self, raw: Raw, steps: tuple[str, ...]) -> Any:
         """What stays of an answer: `_GONE` if its one record goes."""
         if not steps:
-            kept = self._list([_OBJECT.decode(raw)])
+            record = _OBJECT.decode(raw)
+            self._take_note(record)
+            kept = self._list([record])
             return kept[0] if kept else _GONE
         if steps == (ITEMS,):
             self.arrays += 1
@@ -150,6 +163,14 @@ class Walk:
                     members[name] = value
         members[steps[0]] = inside
         return members
+
+    def _take_note(self, record: dict[str, Raw]) -> None:
+        """Of the one record of an answer, before anything leaves it."""
+        judge = self.judge
+        if judge is None or not judge.depends or judge.note is None:
+            return
+        if ITEMS not in self.plan.records:
+            self.note = judge.note(record)
 
     def _beside(self, name: str, raw: Raw, kept: int) -> Any:
         """What stays of a member beside the records, of which so many are kept.

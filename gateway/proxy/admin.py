@@ -1,8 +1,9 @@
 """The admin port: alive, ready, metrics, status. For ops, on loopback or an inner network.
 
-Read only, and only for a `Host` that no web page can bring about: an IP literal, `localhost`
-or a configured name. A page in an operator's browser that rebinds its own name to 127.0.0.1
-still sends that name.
+Only for a `Host` that no web page can bring about: an IP literal, `localhost` or a configured
+name. A page in an operator's browser that rebinds its own name to 127.0.0.1 still sends that
+name. Read only but for `POST /reload`, which no web page may ask for: browsers mark what a page
+sends (`Origin` on every POST, Fetch metadata), and whatever is so marked is refused.
 """
 
 import asyncio
@@ -20,11 +21,13 @@ from gateway.events import Event, emit
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.wire import WireServer, require_c_parser
 
-Probe = Callable[[], Awaitable[None]]
+Probe = Callable[[], Awaitable[Mapping[str, Any] | None]]
+Reload = Callable[[], Awaitable[tuple[int, Mapping[str, Any]]]]
 
 PROBE_SECONDS = 1.0  # an orchestrator asks every few seconds and gives up after a few
 
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\],]+)(?::\d{1,5})?", re.ASCII)
+_OF_A_PAGE = ("Origin", "Referer", "Sec-Fetch-Site", "Sec-Fetch-Mode")
 _HEADERS = {
     "Cache-Control": "no-store",
     "X-Content-Type-Options": "nosniff",
@@ -33,14 +36,17 @@ _HEADERS = {
 
 
 class AdminServer:
-    """One listening admin port: `/healthz`, `/readyz`, `/metrics`, `/status`.
+    """One listening admin port: `/healthz`, `/readyz`, `/metrics`, `/status`, `/reload`.
 
     Args:
         probes: by part (policy, state, audit, upstream); each raises unless its part can
-            serve now. They run at the same time, `probe_seconds` each at most.
+            serve now, and may return members to be shown beside `part`, `ok` and `detail`.
+            They run at the same time, `probe_seconds` each at most.
         render_metrics: the exposition and its content type.
         status: what this process runs on (policy version, its age, ...), as JSON values.
         names: host names to answer to besides IP literals and `localhost`.
+        reload: reads the policy again; returns the status and the JSON to answer with.
+            None = there is no `/reload`.
     """
 
     def __init__(
@@ -50,12 +56,14 @@ class AdminServer:
         status: Callable[[], Mapping[str, Any]],
         *,
         names: frozenset[str] = frozenset(),
+        reload: Reload | None = None,
         probe_seconds: float = PROBE_SECONDS,
     ) -> None:
         self._probes = dict(probes)
         self._render_metrics = render_metrics
         self._status = status
         self._names = frozenset(name.lower() for name in names) | {"localhost"}
+        self._reload = reload
         self._probe_seconds = probe_seconds
         self._wire: WireServer | None = None
         self._listener: asyncio.Server | None = None
@@ -83,11 +91,12 @@ class AdminServer:
     async def _answer(self, request: web.BaseRequest) -> web.Response:
         if not self._is_ours(request.headers.get("Host", "")):
             return _text(421, "unknown host name; ask by IP address or as localhost\n")
+        path = request.raw_path.partition("?")[0]
+        if path == "/reload" and self._reload is not None:
+            return await self._reloaded(request, self._reload)
         if request.method not in {"GET", "HEAD"}:
-            refused = _text(405, "read only\n")
-            refused.headers["Allow"] = "GET, HEAD"
-            return refused
-        match request.raw_path.partition("?")[0]:
+            return _not_allowed("read only\n", "GET, HEAD")
+        match path:
             case "/healthz":
                 return _text(200, "ok\n")
             case "/readyz":
@@ -100,6 +109,14 @@ class AdminServer:
             case _:
                 return _text(404, "not found; try /healthz, /readyz, /metrics or /status\n")
 
+    async def _reloaded(self, request: web.BaseRequest, reload: Reload) -> web.Response:
+        if request.method != "POST":
+            return _not_allowed("ask with POST\n", "POST")
+        if any(name in request.headers for name in _OF_A_PAGE):
+            return _text(403, "not for web pages; ask with curl -X POST\n")
+        status, told = await reload()
+        return _json(status, told)
+
     async def _readyz(self) -> web.Response:
         parts = await asyncio.gather(*(self._probe(name) for name in self._probes))
         return _json(200 if all(part["ok"] for part in parts) else 503, parts)
@@ -108,7 +125,7 @@ class AdminServer:
         """Ask one part. Never raises: an answer that cannot be had is `ok: false`."""
         try:
             async with asyncio.timeout(self._probe_seconds):
-                await self._probes[name]()
+                told = await self._probes[name]()
         except TimeoutError:
             detail = f"no answer within {self._probe_seconds:g} s"
         except GatewayError as error:
@@ -117,7 +134,7 @@ class AdminServer:
             emit(Event.PROBE_FAILED, error, part=name)
             detail = type(error).__qualname__
         else:
-            return {"part": name, "ok": True, "detail": ""}
+            return {"part": name, "ok": True, "detail": "", **(told or {})}
         return {"part": name, "ok": False, "detail": detail}
 
     def _is_ours(self, host: str) -> bool:
@@ -134,6 +151,12 @@ class AdminServer:
 
 def _text(status: int, text: str) -> web.Response:
     return web.Response(status=status, text=text)
+
+
+def _not_allowed(text: str, allowed: str) -> web.Response:
+    refused = _text(405, text)
+    refused.headers["Allow"] = allowed
+    return refused
 
 
 def _json(status: int, value: Any) -> web.Response:

@@ -6,6 +6,7 @@ would also have fired, so that an owner mends all of them at once.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -23,15 +24,17 @@ from gateway.domain.subject import DeviceId, Post, Principal, Role, StaffId
 from gateway.domain.time import Instant
 from gateway.enforcer.decide import decide
 from gateway.enforcer.index import READ, WRITE, Firing, places
+from gateway.enforcer.observe import Trial
 from gateway.identity.claims import Claims
 from gateway.identity.principal import resolve
 from gateway.identity.session import CurrentPrincipal, require_standing
 from gateway.mapping.guard import WireLimits, guard
 from gateway.mapping.query import require_answerable
-from gateway.mapping.routes import RouteKind, RouteMatch, find
+from gateway.mapping.routes import Route, RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
 from gateway.masking.facts import FactReader
 from gateway.masking.writes import require_writable
+from gateway.records import CREATING, changes, seat
 
 DECIDED = frozenset(
     {
@@ -51,6 +54,7 @@ class Question:
         peer: where it comes from, for `network:` conditions; None = not known.
         record: the record that it is about, as the CRM's JSON has it; None = not given, and
             the answer says what depends on it.
+        state: what is known of that record, in place of the record itself.
         sends: the fields that its body sends.
     """
 
@@ -63,6 +67,7 @@ class Question:
     roles: frozenset[Role] | None = None
     peer: str | None = "127.0.0.1"
     record: Mapping[str, Any] | None = None
+    state: RecordState | None = None
     sends: frozenset[str] = frozenset()
 
 
@@ -103,6 +108,7 @@ class Explanation:
         hidden, unwritable: as they would be, were there no stop.
         opened_by: each field that may show → the rows that show it, and let it be sent if it is.
         would_change: sentences about what would turn the answer.
+        observed: sentences about what rules would do besides that are only observed yet.
     """
 
     question: Question
@@ -123,6 +129,7 @@ class Explanation:
     only: str = ""
     elsewhere: tuple[str, ...] = ()
     opened_by: Mapping[str, tuple[RuleRef, ...]] = field(default_factory=dict)
+    observed: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -159,7 +166,16 @@ def explain(bundle: Bundle, question: Question, *, advise: bool = True) -> Expla
         return replace(explanation, stops=(*stops, Stop(reason=Reason.UNMAPPED, detail=detail)))
     if match.route.kind is not RouteKind.RULED:
         return replace(explanation, route=match.route.template, stops=tuple(stops))
-    return _decided(bundle, explanation, principal, match, target.query, stops, advise=advise)
+    trial = bundle.trial(principal, question.at)
+    asked = (explanation, principal, match, target.query)
+    if trial is None:
+        return _decided(bundle, *asked, stops, advise=advise)
+    full = _decided(bundle.under(None), *asked, [*stops], advise=False)
+    if trial.index is None:
+        counts = _undecided(full, trial, match, target.query, stops)
+    else:
+        counts = _decided(bundle.under(trial), *asked, stops, advise=advise)
+    return replace(counts, observed=tuple(_observed(bundle, trial, counts, full)))
 
 
 def home_clock(bundle: Bundle, staff: StaffId) -> str:
@@ -195,17 +211,15 @@ def _decided(
     )
     if isinstance(decision, Denial):
         stops += _door(access, decision, post, firing)
-    elif state is not None:
-        verdict = decision.judge(state)
-        if not verdict.passes:
-            detail = _why_refused(resource, decision, state)
-            stops.append(Stop(reason=Reason.NO_SUCH_RECORD, detail=detail, by=verdict.by))
+    else:
+        stops += _record_stops(bundle, question, match, decision, state)
     # Where the hours shut the whole card out, what they hide of its fields says nothing more.
     inside = {**facts, "inside_window": True, "outside_window": False} if firing.hours else facts
     hidden = tuple(_hidden(bundle, principal, post, resource, inside, READ, state))
     shut = frozenset(field.name for field in hidden)
+    secret = _secret(bundle, question, principal, route, decision)
     try:
-        require_answerable(route, query, shut)
+        require_answerable(route, query, shut if secret is None else secret)
     except GatewayError as error:
         stops.append(_stop(error))
     unwritable = tuple(
@@ -248,12 +262,77 @@ def _decided(
     )
 
 
+def _undecided(
+    full: Explanation,
+    trial: Trial,
+    match: RouteMatch,
+    query: tuple[tuple[str, str], ...],
+    stops: list[Stop],
+) -> Explanation:
+    """The answer while everything is observed: what is no rule still counts."""
+    route, nothing = match.route, frozenset[str]()
+    try:
+        require_answerable(route, query, nothing)
+        require_writable(
+            full.question.sends,
+            hidden=nothing,
+            unwritable=nothing,
+            method=full.question.method,
+            resource=route.resource,
+        )
+    except GatewayError as error:
+        stops.append(_stop(error))
+    return replace(
+        full,
+        stops=tuple(stops),
+        allowed_by=(trial.by,),
+        exempt=False,
+        hidden=(),
+        unwritable=(),
+        shown=tuple(route.resource.maskable),
+        only="",
+        opened_by=dict.fromkeys(route.resource.maskable, (trial.by,)),
+    )
+
+
+def _observed(
+    bundle: Bundle, trial: Trial, counts: Explanation, full: Explanation
+) -> Iterator[str]:
+    """What all rules would do besides, each with the day from which they do."""
+    day = max(
+        (one.enforce_from for one in bundle.observed if trial.until <= one.enforce_from),
+        default=trial.until,
+    )
+
+    def since(by: tuple[RuleRef, ...]) -> date:
+        named = [one.enforce_from for one in bundle.observed if one.rows.intersection(by)]
+        return max(named, default=day)
+
+    stops = [stop for stop in full.stops if stop not in counts.stops]
+    for stop in stops:
+        yield f"until {since(stop.by)}: would be refused: {stop.reason}: {stop.detail}{_at(stop)}"
+    if stops:
+        return
+    if full.only != counts.only and full.only:
+        yield f"until {day}: would show only records with {full.only}"
+    now = {hidden.name: hidden.unless for hidden in counts.hidden}
+    for then in full.hidden:
+        # What shows in every record that passes is not hidden.
+        if now.get(then.name) != then.unless and not (then.unless and then.unless == full.only):
+            unless = f" unless {then.unless}" if then.unless else ""
+            yield f"until {since(then.by)}: would be hidden: {then.name}{unless}{_at(then)}"
+
+
+def _at(found: Stop | HiddenField) -> str:
+    return f" ({', '.join(map(str, found.by))})" if found.by else ""
+
+
 def _state(
     bundle: Bundle, question: Question, principal: Principal, resource: Resource
 ) -> RecordState | None:
     """The given record as rules see it."""
-    if question.record is None:
-        return None
+    if question.state is not None or question.record is None:
+        return question.state
     today = bundle.today(principal.home.salon, question.at)
     return FactReader(resource, Asker(crm_id=principal.crm_id, today=today)).read_state(
         question.record
@@ -284,6 +363,57 @@ def _door(access: Access, decision: Denial, post: Post, firing: Firing) -> Itera
     if firing.hours:
         detail = f"`{resource}` is closed outside the opening hours of {post.salon}"
         yield Stop(reason=Reason.OUTSIDE_HOURS, detail=detail, by=places(firing.hours))
+
+
+def _record_stops(
+    bundle: Bundle,
+    question: Question,
+    match: RouteMatch,
+    permit: Permit,
+    state: RecordState | None,
+) -> Iterator[Stop]:
+    """What the record puts in the way, or that nobody could look at it."""
+    route = match.route
+    if not permit.depends:
+        return
+    verdict = None if state is None else permit.judge(state)
+    change = changes(question.method, route)
+    named = match.record is not None or bool(route.ids)
+    if change and not named and route.action not in CREATING:
+        detail = "it depends on the record, and the request names none that could be looked up"
+        yield Stop(reason=Reason.NO_LOOKUP, detail=detail)
+    elif change and named and not _can_look_up(bundle, route):
+        name = route.resource.name
+        detail = f"it depends on the record, and the adapter names no `lookup` for `{name}`"
+        yield Stop(reason=Reason.NO_LOOKUP, detail=detail)
+    elif state is None or verdict is None or verdict.passes:
+        return
+    elif change and not named:
+        reason = Reason.RULE_DENIES if verdict.by else Reason.NO_RULE_ALLOWS
+        detail = "the rules do not let this person make a record like this"
+        yield Stop(reason=reason, detail=detail, by=verdict.by)
+    else:
+        detail = _why_refused(route.resource, permit, state)
+        yield Stop(reason=Reason.NO_SUCH_RECORD, detail=detail, by=verdict.by)
+
+
+def _can_look_up(bundle: Bundle, route: Route) -> bool:
+    return route.lookup is not None and route.resource.name in bundle.adapter.lookups
+
+
+def _secret(
+    bundle: Bundle,
+    question: Question,
+    principal: Principal,
+    route: Route,
+    decision: Decision,
+) -> frozenset[str] | None:
+    """What may not be asked about: all that is hidden of some record, whichever is given here."""
+    if isinstance(decision, Denial):
+        return None
+    change = changes(question.method, route)
+    bench = seat(bundle, principal, route, decision, question.at, question.peer, change=change)
+    return bench.secret
 
 
 def _why_refused(resource: Resource, permit: Permit, state: RecordState) -> str:
@@ -363,7 +493,9 @@ def _elsewhere(access: Access, decision: Decision, shown: Post) -> Iterator[str]
     """The person's other salons: each row of the permit's table, or its absence."""
     for post in access.principal.posts:
         if post.salon != shown.salon:
-            granted = isinstance(decision, Permit) and post.salon in decision.grants
+            granted = isinstance(decision, Permit) and (
+                not decision.depends or post.salon in decision.grants
+            )
             does = "lets it through too" if granted else "refuses it"
             yield f"{post.salon} (as {', '.join(_roles(post))}) {does}"
 

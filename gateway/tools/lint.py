@@ -87,17 +87,24 @@ def _rows(bundle: Bundle, cards: frozenset[Question], budget: Budget) -> Iterato
         budget=budget,
     )
     served = reach.served(cards)
+    conditions = {rule.condition for rule in bundle.rules}
+    clashes = {condition: never_true(condition, bundle.apps) for condition in conditions}
     for rule in bundle.rules:
-        message = _said_of(rule, bundle, cards, served, coverage)
+        clash = clashes[rule.condition]
+        message = _said_of(rule, clash, bundle, cards, served, coverage)
         if message is not None:
             yield _warning(_place(rule.ref), message)
 
 
 def _said_of(
-    rule: Rule, bundle: Bundle, cards: frozenset[Question], served: int, coverage: Coverage
+    rule: Rule,
+    clash: Clash | None,
+    bundle: Bundle,
+    cards: frozenset[Question],
+    served: int,
+    coverage: Coverage,
 ) -> str | None:
     """The first thing to say of one row."""
-    clash = never_true(rule.condition, bundle.apps)
     if clash is not None:
         return _contradictory(rule, clash)
     if not coverage.reach.of(rule) & served:
@@ -162,7 +169,7 @@ def _roles_of_nobody(bundle: Bundle) -> Iterator[Finding]:
     """Once a role, at its first row."""
     held = {ANYONE}.union(*(person.held for person in bundle.people.values()))
     seen: set[str] = set()
-    for rule in sorted(bundle.rules, key=lambda rule: rule.ref):
+    for rule in sorted(bundle.rules, key=lambda rule: (rule.ref.file, rule.ref.line)):
         if rule.who.startswith("role:") and rule.who not in held and rule.who not in seen:
             seen.add(rule.who)
             message = (

@@ -15,6 +15,8 @@ denies (which fire in doubt) as for allows (which do not).
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import combinations
+from operator import attrgetter
 
 from gateway.domain.resource import UNMAPPED, Vocabulary
 from gateway.domain.subject import ANYONE, Role, RoleGraph
@@ -34,9 +36,9 @@ class Budget:
 
     steps: int = MAX_STEPS
 
-    def spend(self) -> bool:
-        """Take one step; False when there is none left."""
-        self.steps -= 1
+    def spend(self, steps: int = 1) -> bool:
+        """Take some steps; False when there are not as many left."""
+        self.steps -= steps
         return self.steps >= 0
 
     @property
@@ -146,8 +148,68 @@ def _always_known(name: str) -> bool:
     return name in {*_SIDES, "on_notice"} or name.startswith("network:")
 
 
-# The first row for each who, set of literals and set of questions.
-_Rows = dict[str, dict[frozenset[Literal], dict[Asked, Rule]]]
+MAX_LISTED = 6  # literals; a set of so many has 64 subsets, and few rows have as many
+
+_Subsets = tuple[frozenset[Literal], ...]
+
+
+class _Group:
+    """Rows of one subject and one set of literals: the first for each set of questions.
+
+    Attributes:
+        number: counts the groups of one subject.
+        union: every question that some of them speak about.
+    """
+
+    __slots__ = ("by_asked", "number", "union")
+
+    def __init__(self, number: int) -> None:
+        """Begin without rows."""
+        self.number = number
+        self.union: Asked = 0
+        self.by_asked: dict[Asked, Rule] = {}
+
+
+class _Shelf:
+    """One subject's rows."""
+
+    __slots__ = ("_groups",)
+
+    def __init__(self) -> None:
+        """Begin without rows."""
+        self._groups: dict[frozenset[Literal], _Group] = {}
+
+    def add(self, literals: frozenset[Literal], asked: Asked, rule: Rule) -> None:
+        """Put a row behind those before it."""
+        group = self._groups.get(literals)
+        if group is None:
+            group = self._groups[literals] = _Group(len(self._groups))
+        group.by_asked.setdefault(asked, rule)
+        group.union |= asked
+
+    def within(
+        self, literals: frozenset[Literal], subsets: _Subsets, budget: Budget
+    ) -> Iterable[_Group]:
+        """Rows that ask for no other literals, in order; none if the budget ends before.
+
+        Args:
+            literals: of the row that is held against these.
+            subsets: of them, the quicker way where conditions are short; () = not listed.
+            budget: pays for every set of literals that is looked at.
+        """
+        groups = self._groups
+        if subsets and len(subsets) < len(groups):
+            if not budget.spend(len(subsets)):
+                return ()
+            found = [groups[fewer] for fewer in subsets if fewer in groups]
+            return sorted(found, key=_number) if len(found) > 1 else found
+        if not budget.spend(len(groups)):
+            return ()
+        return [group for fewer, group in groups.items() if fewer <= literals]
+
+
+_number = attrgetter("number")
+_Shelves = dict[str, _Shelf]  # by who
 
 
 @dataclass(slots=True)
@@ -163,17 +225,21 @@ class Coverage:
     graph: RoleGraph
     held: Mapping[str, frozenset[Role]]
     budget: Budget
-    _denies: _Rows = field(default_factory=dict)
-    _same: dict[tuple[Effect, Origin], _Rows] = field(default_factory=dict)
+    _denies: _Shelves = field(default_factory=dict)
+    _same: dict[tuple[Effect, Origin], _Shelves] = field(default_factory=dict)
+    _subsets: dict[frozenset[Literal], _Subsets] = field(default_factory=dict)
+    _names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for rule in sorted(self.rules, key=lambda rule: rule.ref):
+        for rule in sorted(self.rules, key=lambda rule: (rule.ref.file, rule.ref.line)):
             groups = [self._same.setdefault((rule.effect, rule.origin), {})]
             groups += [self._denies] if rule.effect is Effect.DENY else []
             literals, asked = frozenset(rule.condition.literals), self.reach.of(rule)
-            for rows in groups:
-                by_asked = rows.setdefault(rule.who, {}).setdefault(literals, {})
-                by_asked.setdefault(asked, rule)
+            for shelves in groups:
+                shelf = shelves.get(rule.who)
+                if shelf is None:
+                    shelf = shelves[rule.who] = _Shelf()
+                shelf.add(literals, asked, rule)
 
     def shadowed_by(self, allow: Rule) -> Rule | None:
         """A deny that fires whenever this allow does."""
@@ -186,30 +252,45 @@ class Coverage:
         against each other only: they give another reason.
         """
         rows = self._same[rule.effect, rule.origin]
-        if rule.effect is Effect.DENY:
-            return self._covering(rule, rows, self._all_hold(rule.who))
         # A token may leave out roles: a person keeps the rows in their own name, not these.
-        whos = self._all_hold(rule.who) if rule.who.startswith("role:") else {rule.who, ANYONE}
-        return self._covering(rule, rows, whos)
+        if rule.effect is Effect.DENY or rule.who.startswith("role:"):
+            return self._covering(rule, rows, self._all_hold(rule.who))
+        return self._covering(rule, rows, sorted({rule.who, ANYONE}))
 
-    def _all_hold(self, who: str) -> set[str]:
-        """Names that everyone who is meant by `who` has too."""
-        return {who, ANYONE, *self.graph.closure([who]), *self.held.get(who, ())}
+    def _all_hold(self, who: str) -> tuple[str, ...]:
+        """Names that everyone who is meant by `who` has too, in order."""
+        known = self._names.get(who)
+        if known is None:
+            names = {who, ANYONE, *self.graph.closure([who]), *self.held.get(who, ())}
+            known = self._names[who] = tuple(sorted(names))
+        return known
 
-    def _covering(self, rule: Rule, rows: _Rows, whos: set[str]) -> Rule | None:
+    def _covering(self, rule: Rule, shelves: _Shelves, whos: Iterable[str]) -> Rule | None:
         asked, literals = self.reach.of(rule), frozenset(rule.condition.literals)
-        for who in sorted(whos):
-            for fewer, by_asked in rows.get(who, {}).items():
-                if not self.budget.spend():
-                    return None
-                if not fewer <= literals:
+        subsets = self._subsets.get(literals)
+        if subsets is None:
+            subsets = self._subsets[literals] = _subsets_of(literals)
+        for who in whos:
+            shelf = shelves.get(who)
+            if shelf is None:
+                continue
+            for group in shelf.within(literals, subsets, self.budget):
+                if asked & ~group.union:
                     continue
-                for more, other in by_asked.items():
+                for more, other in group.by_asked.items():
                     if not self.budget.spend():
                         return None
                     if not asked & ~more and other is not rule:
                         return other
         return None
+
+
+def _subsets_of(literals: frozenset[Literal]) -> _Subsets:
+    """Every subset; () if there are too many to list."""
+    if len(literals) > MAX_LISTED:
+        return ()
+    sizes = range(len(literals) + 1)
+    return tuple(frozenset(few) for size in sizes for few in combinations(literals, size))
 
 
 def has_rights(
@@ -221,8 +302,8 @@ def has_rights(
     the same people fires whenever it does. Without budget the answer is True: no claim.
     """
     for card in cards:
-        cell = view.cells.get(card)
-        if cell is None or not cell.allows:
+        cell = view.cell(*card)
+        if not cell.allows:
             continue
         denies = {frozenset(deny.rule.condition.literals) for deny in (*cell.denies, *cell.hours)}
         for allow in cell.allows:

@@ -16,21 +16,25 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from gateway.enforcer.assertions import LINE, AssertionsFile
 from gateway.enforcer.calendar import HoursFile
 from gateway.enforcer.hours import MAX_GRACE_MINUTES, ORDINALS, WEEKDAYS
+from gateway.enforcer.observe import ObserveFile
 from gateway.identity.staff_file import StaffFile
 from gateway.mapping.shapes import AdapterFile
 from gateway.settings import Settings
 from gateway.texts.yamltext import Strict
 from gateway.tools.case_file import DECISIONS, REASONS, CaseFile
 
-NAMES = ("gateway", "hours", "staff", "adapter", "cases")
+NAMES = ("gateway", "hours", "staff", "adapter", "cases", "assertions", "observe")
 _FILES: dict[str, tuple[str, type[Strict]]] = {
     "gateway": ("gateway.yaml", Settings),
     "hours": ("hours.yaml", HoursFile),
     "staff": ("staff.yaml", StaffFile),
     "adapter": ("adapters/<crm>.yaml", AdapterFile),
     "cases": ("policies/cases/*.yaml", CaseFile),
+    "assertions": ("assertions.yaml", AssertionsFile),
+    "observe": ("observe.yaml", ObserveFile),
 }
 
 # Python's and JavaScript's dialects of regular expressions read all of these alike.
@@ -111,8 +115,21 @@ _READERS: dict[str, JsonSchemaValue] = {
     "read_reason": {"enum": list(REASONS)},
     "read_rule": _FILLED
     | {"examples": ["p, role:stylist, client, export, , deny", "salon_rules.csv:41"]},
+    "read_line": {
+        "type": "string",
+        "pattern": f"^{LINE}$",
+        "examples": ["role:stylist read client.contact.email when app:phone"],
+    },
 }
-_MAY_BE_EMPTY = frozenset({"_optional.<locals>.check", "_read_declared", "_read_list"})
+_MAY_BE_EMPTY = frozenset(
+    {
+        "_optional.<locals>.check",
+        "_read_declared",
+        "_read_list",
+        "_read_observed",
+        "_some_lines",
+    }
+)
 
 
 def schema(name: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from gateway.backends.upstream import AiohttpUpstream
-from gateway.bundle import SourceFile, Sources, build
+from gateway.build import SourceFile, Sources, build
 from gateway.domain.subject import DeviceId, staff_id
 from gateway.identity.claims import TokenPolicy, issue
 from gateway.identity.keys import secret_table

@@ -60,3 +60,30 @@ def test_no_header_from_a_proxy_tells_nothing():
 
 def test_a_long_chain_is_not_walked_to_its_end():
     assert told("10.0.0.1", ", ".join([SALON, *["10.0.0.2"] * 10_000])) is None
+
+
+def test_a_proxy_made_to_drop_its_header_tells_nothing():
+    """`Connection: X-Forwarded-For` makes some proxies remove what they added."""
+    assert client_address("10.0.0.1", (("Connection", "X-Forwarded-For"),), PROXIES) is None
+    # One further out, and the next one names only the proxy before it.
+    assert told("10.0.0.1", "10.0.0.2") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["X_Forwarded_For", "X-Forwarded-For ", "X-Forwarded-For\u00a0", "X-Forwarded-Fo\u0155"],
+)
+def test_a_name_that_other_servers_read_alike_is_another_header(name):
+    headers = (("X-Forwarded-For", "198.51.100.9"), (name, SALON))
+    assert client_address("10.0.0.1", headers, PROXIES) == "198.51.100.9"
+
+
+@pytest.mark.parametrize("mapped", ["::ffff:192.0.2.7", "::ffff:c000:207"])
+def test_an_address_of_the_salon_in_other_clothes_is_that_address(mapped):
+    """So that a deny on `network:` holds whichever way somebody connects."""
+    assert told(mapped) == told("10.0.0.1", mapped) == SALON
+
+
+@pytest.mark.parametrize("like", ["::192.0.2.7", "64:ff9b::192.0.2.7", "2002:c000:207::"])
+def test_an_address_that_only_carries_one_of_the_salon_is_not_it(like):
+    assert told("10.0.0.1", like) != SALON

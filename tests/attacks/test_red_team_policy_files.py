@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from gateway.bundle import SourceFile, build
+from gateway.build import SourceFile, build
 from gateway.domain.decision import Permit
 from gateway.domain.finding import PolicyError
 from gateway.domain.record import RecordState

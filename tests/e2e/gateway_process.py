@@ -7,9 +7,7 @@ closes, Yoyogi is shut now and opens in five hours, at whatever time of day the 
 import asyncio
 import http.client
 import json
-import os
 import re
-import signal
 import socket
 import ssl
 import subprocess
@@ -236,18 +234,14 @@ class Salon:
             lines += map(json.loads, file.read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line["kind"] == "entry"]
 
-    def reload(self) -> None:
-        """SIGHUP, and wait until the gateway has read the policy again, good or bad."""
-        log = self.folder / "gateway.log"
-        before = _loads(log)
-        os.kill(self.pid, signal.SIGHUP)
-        while _loads(log) == before:
-            # The admin port is served by the same loop: its answer comes after the signal.
-            fetch(self.admin, "/healthz")
+    def reload(self) -> Reply:
+        """Have the policy read again, good or bad; every change made before is in it."""
+        return fetch(self.admin, "/reload", "POST")
 
-
-def _loads(log: Path) -> int:
-    return len(re.findall("policy_load(?:ed|_failed)", log.read_text(encoding="utf-8")))
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """The log's events of this name, in order."""
+        lines = (self.folder / "gateway.log").read_text(encoding="utf-8").splitlines()
+        return [event for event in map(json.loads, lines) if event["event"] == name]
 
 
 @contextmanager

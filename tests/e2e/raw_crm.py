@@ -19,11 +19,13 @@ class Say:
 
     Attributes:
         after: send nothing before this is set.
+        more: what follows, each piece after its own event.
     """
 
     data: bytes
     end: str = "close"
     after: threading.Event | None = None
+    more: "tuple[Say, ...]" = ()
 
 
 def json_answer(body: bytes, status: str = "200 OK", kind: str = "application/json") -> Say:
@@ -92,9 +94,10 @@ class RawCrm:
             self.requests.append(request)
             path = request.split(b" ")[1].decode().partition("?")[0]
             say = self.answers.get(path, json_answer(b"{}", "404 Not Found"))
-            if say.after is not None:
-                say.after.wait(SECONDS)
-            wire.sendall(say.data)
+            for piece in (say, *say.more):
+                if piece.after is not None:
+                    piece.after.wait(SECONDS)
+                wire.sendall(piece.data)
             if say.end == "hang":
                 wire.recv(1)
             if say.end == "reset":

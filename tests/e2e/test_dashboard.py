@@ -7,6 +7,7 @@ panel has something to show.
 
 import asyncio
 import contextlib
+import http.client
 import json
 import math
 import os
@@ -40,7 +41,11 @@ VARIABLES = {"$__rate_interval": "1m", "$__range": "1h", "$role": ".*", "$resour
 # Panels that have nothing to show after this traffic, each with the reason. None has.
 LEGITIMATELY_EMPTY: dict[str, str] = {}
 # Panels that show a number, and the number is 0 because nothing is wrong.
-RIGHTLY_ZERO = {"Salons without hours", "Counts that were left out"}
+RIGHTLY_ZERO = {
+    "Salons without hours",
+    "Counts that were left out",
+    "Answers cut off by a new policy",
+}
 
 # The only hours.yaml of the demo that matters here: Yoyogi is closed now. A manager there is let
 # in all the same, and counted.
@@ -50,6 +55,13 @@ MANAGER_OF_YOYOGI = """
     salons: {yoyogi: [role:manager]}
     joined: 2020-04-01
 """
+# One that counts, and three that are only observed: their rules are tried out on one person.
+MESSAGES_OF_OTHERS = "p, staff:nao, message, list, !own_client, deny"
+OBSERVED = (
+    "p, staff:nao, booking, list, , deny",
+    "p, staff:nao, client.health, read, , deny",
+    "p, staff:nao, client, list, !own_client, deny",
+)
 PEOPLE = (
     Wish(staff=staff_id("ken"), app="backoffice", device=DeviceId("desk")),
     Wish(staff=staff_id("mei"), app="phone", device=DeviceId("phone-mei")),
@@ -148,6 +160,12 @@ def prepared(folder, crm_port):
     write_hours(folder, SystemClock().now())
     with (folder / "policies" / "staff.yaml").open("a", encoding="utf-8") as staff:
         staff.write(MANAGER_OF_YOYOGI)
+    rules = folder / "policies" / "salon_rules.csv"
+    rows = "\n".join((*OBSERVED, MESSAGES_OF_OTHERS))
+    rules.write_text(f"{rows}\n{rules.read_text(encoding='utf-8')}", encoding="utf-8")
+    lines = (f'  - {{rule: "{row}", enforce_from: 2199-12-31}}\n' for row in OBSERVED)
+    observe = folder / "policies" / "observe.yaml"
+    observe.write_text(f"rules:\n{''.join(lines)}", encoding="utf-8")
     adapter = folder / "adapters" / "salon-demo.yaml"
     known = adapter.read_text(encoding="utf-8")
     assert "      created_at: created_at\n" in known
@@ -170,7 +188,10 @@ def traffic(scene):
         ("mei", "/api/clients/export", 403),  # rule_denies
         ("mei", "/api/clients?email=client7@mail.example", 403),  # hidden_field_asked
         ("yuki", "/api/clients/7", 403),  # outside_hours
-        ("nao", "/api/clients/7", 200),  # exempt
+        ("nao", "/api/clients", 200),  # exempt; and none of them would be there
+        ("nao", "/api/clients/7", 200),  # with notes that would be hidden
+        ("nao", "/api/bookings", 200),  # would be rule_denies
+        ("nao", "/api/messages", 200),  # none of them his own
         ("ken", "/no/such/address", 404),  # unmapped
         ("mei", "/staff", 200),  # passed
         (None, "/api/clients/7", 401),  # no_credential
@@ -178,9 +199,18 @@ def traffic(scene):
     for who, target, status in asked:
         _, reply = scene.ask(who, target)
         assert reply.status == status, (who, target, reply.text)
+    asked_for_the_head_alone(scene, "nao", "/api/clients")  # would be who knows what
     forged = {"Authorization": "Bearer e30.e30.AA"}
     assert fetch(f"{scene.guarded}/api/clients/7", forged).status == 401
     assert fetch(f"{scene.admin}/readyz", {}).status == 200
+
+
+def asked_for_the_head_alone(scene, who, target):
+    token = scene.token_file(who).read_text(encoding="ascii").strip()
+    connection = http.client.HTTPConnection(scene.guarded.removeprefix("http://"))
+    with contextlib.closing(connection):
+        connection.request("HEAD", target, headers={"Authorization": f"Bearer {token}"})
+        assert connection.getresponse().status == 200
 
 
 def a_policy_that_does_not_load(scene, pid):
@@ -189,7 +219,7 @@ def a_policy_that_does_not_load(scene, pid):
     os.kill(pid, signal.SIGHUP)
     until(
         "the gateway has noticed",
-        lambda: "salon_gateway_policy_load_failures_total 1.0" in metrics(scene),
+        lambda: "salon_gateway_policy_stale 1.0" in metrics(scene),
     )
     # It stays so: the policy in force is stale from now on.
 
@@ -273,6 +303,18 @@ def test_rare_things_are_counted_from_the_first_one_on(world, title, least):
     assert any(value >= least for _, value in asked.query(expression))
 
 
+def test_readiness_and_status_name_what_is_only_observed(world):
+    scene, _ = world
+    (policy,) = (p for p in fetch(f"{scene.admin}/readyz", {}).data if p["part"] == "policy")
+    assert policy["ok"]
+    assert f"observed only: {len(OBSERVED)}" in policy["detail"]
+    for told in (policy["observing"], fetch(f"{scene.admin}/status", {}).data["observing"]):
+        assert len(told) == len(OBSERVED)
+        assert told[0] == (
+            f"`{OBSERVED[0]}` refuses and hides nothing before 2199-12-31 (observe.yaml:2)"
+        )
+
+
 @pytest.mark.parametrize("name", ["role", "resource"])
 def test_the_choices_of_a_template_variable_are_what_was_counted(world, name):
     _, asked = world
@@ -299,14 +341,15 @@ def test_prometheus_evaluates_every_alert(world):
 
 def test_what_happened_raises_its_alert_and_nothing_else_does(world):
     _, asked = world
-    # The upgrade, the manager after hours and the broken file; nothing that is down.
-    expected = {"ExemptAccess", "FieldsUnmappedDropped", "PolicyLoadFailed"}
+    # The upgrade, the manager after hours, the broken file, and what is only observed; nothing
+    # that is down.
+    expected = {"ExemptAccess", "FieldsUnmappedDropped", "Observing", "PolicyLoadFailed"}
 
     def raised():
         alerts = asked.get("/api/v1/alerts")["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts}
 
-    until("the three alerts fire", lambda: raised() >= expected)
+    until("the four alerts fire", lambda: raised() >= expected)
     assert raised() == expected
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from gateway.tools.schema import NAMES
 from tests.e2e.gateway_process import SECONDS, connect, fetch, send
 
 ROOT = Path(__file__).parents[2]
@@ -77,7 +78,7 @@ def files_below(folder: Path) -> set[str]:
 def test_everything_that_owners_and_ops_need_travels_in_the_wheel(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    for folder in ("policies", "adapters", "dashboards"):
+    for folder in ("policies", "adapters", "dashboards", "ci"):
         wanted = {f"gateway/starter/{folder}/{name}" for name in files_below(ROOT / folder)}
         assert wanted
         assert wanted <= names
@@ -101,7 +102,7 @@ def test_init_and_check_are_good_in_an_empty_folder(installed, started_here):
     assert files_below(started_here) == {
         "gateway.yaml",
         "secrets/token-secret",
-        *(f"schemas/{name}.schema.json" for name in ("gateway", "hours", "staff", "adapter")),
+        *(f"schemas/{name}.schema.json" for name in NAMES),
         *(
             f"{name}/{file}"
             for name in ("policies", "adapters", "dashboards")

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 from gateway.domain.access import Access
 from gateway.domain.decision import Permit
+from gateway.domain.ruleref import RuleRef
 from gateway.enforcer.circumstances import Bearer, Dial, Inquiry, Question, Setting, Ways
 from gateway.enforcer.decide import decide
 from gateway.enforcer.index import compile_index
+from gateway.enforcer.rules import Effect, Rule
 from tests.oracles import slow_decide
 from tests.properties.worlds import (
     ACTIONS,
@@ -20,6 +22,7 @@ from tests.properties.worlds import (
     ROLES,
     SALONS,
     VOCABULARY,
+    conditions,
     posts,
     principals,
     rule_lists,
@@ -213,3 +216,31 @@ def test_rows_left_out_are_as_if_deleted_and_the_others_heard_change_nothing(rul
             assert less.space.within(other, one)
             if deny.ref not in whole.heard:
                 assert less.space.within(one, was)
+
+
+@settings(max_examples=60 * FUZZ, deadline=None)
+@given(rule_lists, principals(), conditions, st.sampled_from(RESOURCES), st.data())
+def test_an_assertion_holds_iff_the_same_deny_would_change_nothing(
+    rules, person, condition, resource, data
+):
+    person = with_full_token(person)
+    own = {fact.name for fact in resource.facts}
+    others = {f.name for r in RESOURCES for f in r.facts} - own
+    if any(literal.name in others for literal in condition.literals):
+        return
+    name = data.draw(st.sampled_from([None, *resource.maskable]))
+    action = data.draw(st.sampled_from(ACTIONS if name is None else ("read", "write")))
+    question = Question(resource=resource, action=action, field=name)
+    deny = Rule(
+        ref=RuleRef("assertions.yaml", 1),
+        who=person.staff,
+        resource=question.target,
+        actions=frozenset({action}),
+        condition=condition,
+        effect=Effect.DENY,
+    )
+    before, after = inquiry_of(rules, person), inquiry_of([*rules, deny], person)
+    for was, now in zip(before.ask(question), after.ask(question), strict=True):
+        changed = not before.space.within(was.cover, now.cover)
+        # A card's deny also reaches into the ways to other things; here it is asked of itself.
+        assert bool(before.doubtful(was, condition.literals)) == changed

@@ -37,6 +37,7 @@ def test_covers_are_the_sets_they_stand_for(left, right):
     space = Space(SIZES)
     assert points(space.meet(left, right)) == points(left) & points(right)
     assert points(space.join(left, right)) == points(left) | points(right)
+    assert points(space.minus(left, right)) == points(left) - points(right)
     assert space.within(space.absorb(left), right) == (points(left) <= points(right))
     loose = {p[:1] + p[2:] for p in points(left)}
     assert {p[:1] + p[2:] for p in points(space.regardless(space.absorb(left), [1]))} == loose

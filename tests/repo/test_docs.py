@@ -188,7 +188,8 @@ def test_every_exit_code_is_documented_and_no_other():
 def test_no_page_names_a_verb_or_option_that_does_not_exist():
     known = dict(verbs())
     said = re.compile(
-        r"(?:^ *|`)salon-gateway((?: --config \S+| --output \w+)*) ([a-z]+(?: [a-z]+)?)([^`\n]*)",
+        r"(?:^ *|`)salon-gateway((?: --config \S+| --output \w+)*) "
+        r"([a-z][a-z-]*(?: [a-z]+)?)([^`\n]*)",
         re.MULTILINE,
     )
     for page in [*pages(), "dashboards/alerts.yml"]:

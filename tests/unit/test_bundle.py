@@ -1,11 +1,13 @@
 """The owner's files become one whole, or every finding in every one of them."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from gateway.bundle import SourceFile, Sources, build, deny_reach
+from gateway.build import SourceFile, Sources, build
+from gateway.bundle import deny_reach
 from gateway.domain.access import WindowState
 from gateway.domain.finding import PolicyError
 from gateway.domain.time import instant
@@ -134,3 +136,95 @@ def test_no_change_in_sight_is_believed_only_as_far_as_was_looked():
     closed = instant(datetime.fromisoformat("2028-06-01T12:00+09:00"))
     assert closed - now > HORIZON > timedelta(days=1)
     assert bundle.window("aoyama", closed).state is WindowState.CLOSED
+
+
+# -- observe.yaml ----------------------------------------------------------------------------
+
+EXPORTS = "p, role:stylist, client, export|merge|delete, , deny"
+ONE_ROW = f'rules: [{{rule: "{EXPORTS}", enforce_from: 2026-12-01}}]\n'
+HOURS_TOO = ONE_ROW + "hours: {enforce_from: 2026-12-15}\n"
+
+
+def observing(text, assertions=None, **changed):
+    files = {"observe": text} | ({} if assertions is None else {"assertions": assertions})
+    further = {
+        part: SourceFile(name=f"{part}.yaml", data=data.encode()) for part, data in files.items()
+    }
+    return replace(sources(**changed), **further)
+
+
+def at(text):
+    return instant(datetime.fromisoformat(text))
+
+
+def test_observe_yaml_is_part_of_the_policy():
+    digests = {
+        build(given).digest
+        for given in (
+            sources(),
+            observing(""),
+            observing(ONE_ROW),
+            replace(sources(), assertions=SourceFile(name="x", data=b"")),
+        )
+    }
+    assert len(digests) == 4
+
+
+def test_findings_of_observe_yaml_come_with_all_the_others():
+    with pytest.raises(PolicyError) as caught:
+        build(observing("all: now", assertions="never: [what]"))
+    assert {finding.place.file for finding in caught.value.findings} == {
+        "observe.yaml",
+        "assertions.yaml",
+    }
+
+
+def test_what_is_observed_is_known_until_midnight_in_the_last_salon():
+    bundle = build(observing(HOURS_TOO, hours=TEXTS["hours"].replace(
+        "yoyogi:\n    timezone: Asia/Tokyo", "yoyogi:\n    timezone: Europe/Kyiv")))  # fmt: skip
+    rule, hours = bundle.observed
+    assert bundle.counts_from(rule) == at("2026-12-01T00:00+02:00")
+    assert bundle.observed_until == (
+        ("rule", at("2026-11-30T22:00+00:00")),
+        ("hours", at("2026-12-14T22:00+00:00")),
+    )
+    assert bundle.observing(at("2026-11-30T21:59+00:00")) == (rule, hours)
+    assert bundle.observing(at("2026-11-30T22:00+00:00")) == (hours,)
+    assert bundle.observing(at("2026-12-15T00:00+02:00")) == ()
+    assert [
+        finding.message[:13] for finding in bundle.reminders(at("2026-12-05T00:00+00:00"))
+    ] == [
+        "delete this l",
+        "observed only",
+    ]
+
+
+def test_what_is_asked_about_a_policy_is_asked_of_all_its_rows():
+    plain, bundle = build(sources()), build(observing(HOURS_TOO))
+    assert (bundle.rules, bundle.index.rules) == (plain.rules, plain.index.rules)
+    assert build(observing("")).trials == ()
+    assert len(bundle.trials) == 2
+
+
+@pytest.mark.parametrize(
+    ("observe", "assertion", "says"),
+    [
+        (ONE_ROW, "role:stylist export client", "observe.yaml:1:10: the assertion `role:stylist"),
+        ("everything: {enforce_from: 2026-12-01}", "role:trainee delete client", "yaml:1:1: the"),
+        ("hours: {enforce_from: 2026-12-01}", "role:stylist list client when outside_window",
+         "rests on this; it cannot be observed only"),
+    ],
+)  # fmt: skip
+def test_what_an_assertion_rests_on_is_never_only_observed(observe, assertion, says):
+    # Without the deny a stylist could do it.
+    allow = "p, role:stylist, client, export|merge|delete, , allow\n"
+    given = observing(observe, f"never: [{assertion}]", rules=TEXTS["rules"] + allow)
+    build(replace(given, observe=None))
+    with pytest.raises(PolicyError) as caught:
+        build(given)
+    (finding,) = map(str, caught.value.findings)
+    assert says in finding
+
+
+def test_what_no_assertion_rests_on_may_be_observed():
+    assert build(observing(HOURS_TOO, "never: [role:trainee delete client]")).observed

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Phase
-from gateway.bundle import SourceFile, Sources, build
+from gateway.build import SourceFile, Sources, build
 from gateway.domain.access import WindowState
 from gateway.domain.decision import Refusal
 from gateway.domain.errors import UpstreamError

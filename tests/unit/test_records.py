@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.audit.entry import Phase
-from gateway.bundle import SourceFile, Sources, build
+from gateway.build import SourceFile, Sources, build
 from gateway.domain.decision import Refusal
 from gateway.domain.errors import UpstreamError
 from gateway.domain.http import Answer
@@ -241,7 +241,7 @@ async def test_a_change_is_decided_on_the_record_before_it_is_forwarded():
         ("PATCH", "/clients/7"),
     ]
     intent, done = salon.trail.entries
-    assert (intent.phase, intent.record_facts) == (Phase.INTENT, ("own_client",))
+    assert (intent.phase, intent.record_facts) == (Phase.INTENT, ("own_client", "!dormant"))
     assert done.reason is Reason.RULE_ALLOWS
     assert "content-length" not in {name.lower() for name in salon.crm.sent[0][2]}
 

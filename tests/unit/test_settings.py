@@ -29,6 +29,7 @@ def test_the_least_file_has_sane_defaults():
     assert settings.state.url.startswith("sqlite:")
     assert settings.tokens.leeway_seconds == 0
     assert settings.upstream.pass_cookies == ()
+    assert settings.listen.trusted_proxies == ()
 
 
 def test_the_environment_goes_over_the_file_at_any_depth():
@@ -60,6 +61,13 @@ def test_a_variable_in_the_file_is_replaced_from_the_environment():
         (LEAST + "listen: {certificate: c.pem}\n", "`certificate` and `key` go together"),
         (LEAST + "state: {url: 'mysql://x'}\n", "state is `sqlite:PATH`"),
         (LEAST + "networks: {salon: [300.1.1.1]}\n", "does not appear to be an IPv4 or IPv6"),
+        (
+            LEAST + "listen: {trusted_proxies: [balancer]}\n",
+            "does not appear to be an IPv4 or IPv6",
+        ),
+        (LEAST + "listen: {trusted_proxies: [10.0.0.1/8]}\n", "has host bits set"),
+        (LEAST + "listen: {trusted_proxies: ['::ffff:10.0.0.0/104']}\n", "as IPv4: `10.0.0.0/8`"),
+        (LEAST + "networks: {salon: ['::ffff:192.0.2.7']}\n", "as IPv4: `192.0.2.7/32`"),
         (LEAST + "audit: {retention_days: 0}\n", "1 to 36500, or `forever`"),
         (LEAST + "apps: [Phone]\n", "`Phone` is not a name"),
         (LEAST.replace("http://crm.example", "crm.example"), "is not `http://host`"),

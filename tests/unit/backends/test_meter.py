@@ -13,7 +13,7 @@ from gateway.domain.access import WindowState
 from gateway.domain.reason import RECORD_CAUSES, STATUS, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import from_milliseconds
-from gateway.ports import Labels
+from gateway.ports import Labels, LoadFault
 
 NOON = from_milliseconds(1_795_000_000_000)
 STYLIST = Role("role:stylist")
@@ -75,8 +75,14 @@ def fill(meter):
     meter.after_hours_attempt(STYLIST, "client")
     meter.dropped("client", "contact", 3)
     meter.records_refused("client", 2)
+    meter.would_deny(STYLIST, "client", "export", Reason.RULE_DENIES)
+    meter.would_hide("client", "contact", 2)
+    meter.would_refuse_records("client", 1)
+    meter.would_unknown("client")
+    meter.observing([("rule", NOON + timedelta(days=1))])
     meter.policy_loaded("sha256:abc", NOON)
-    meter.policy_load_failed()
+    meter.policy_load_failed(LoadFault.CASES, NOON)
+    meter.stream_cut()
     meter.calendars_missing(2)
     for part in ("policy", "state", "audit", "upstream"):
         meter.up(part, ok=True)
@@ -88,6 +94,7 @@ def fill(meter):
         (Reason.RULE_ALLOWS, 200, "allowed"),
         (Reason.RULE_ALLOWS, 404, "allowed"),  # the CRM's own word
         (Reason.PASSED, 304, "allowed"),
+        (Reason.WOULD_DENY, 200, "allowed"),
         (Reason.RULE_ALLOWS, 500, "failed"),
         (Reason.RULE_DENIES, 403, "refused"),
         (Reason.UNAUTHENTICATED, 401, "refused"),
@@ -122,7 +129,8 @@ def test_the_small_counters_count():
     assert value(meter, "afterhours_attempts_total", role=STYLIST, resource="client") == 1
     assert value(meter, "fields_dropped_total", resource="client", field_class="contact") == 3
     assert value(meter, "unauthenticated_total", cause="expired") == 1
-    assert value(meter, "policy_load_failures_total") == 1
+    assert value(meter, "policy_load_failures_total", reason="cases") == 1
+    assert value(meter, "streams_cut_total") == 1
     assert value(meter, "calendars_missing") == 2
     assert value(meter, "records_refused_total", resource="client") == 2
     meter.dropped("client", "contact", 0)
@@ -132,7 +140,9 @@ def test_the_small_counters_count():
 
 def test_every_cause_and_failure_counter_starts_at_zero_so_that_rates_can_rise():
     meter = a_meter()
-    assert value(meter, "policy_load_failures_total") == 0
+    for why in LoadFault:
+        assert value(meter, "policy_load_failures_total", reason=why.value) == 0
+    assert value(meter, "streams_cut_total") == 0
     assert value(meter, "series_dropped_total") == 0
     causes = set(Cause) - RECORD_CAUSES
     assert all(value(meter, "unauthenticated_total", cause=c.value) == 0 for c in causes)
@@ -159,6 +169,21 @@ def test_a_new_policy_replaces_the_old_ones_series():
     assert value(meter, "policy_loaded_timestamp_seconds") == 1_795_000_090
 
 
+def test_what_is_stale_says_since_when_and_why_until_it_is_not():
+    meter = a_meter()
+    meter.policy_loaded("first", NOON)
+    assert value(meter, "policy_stale") == 0
+    for why in (LoadFault.UNREADABLE, LoadFault.FINDINGS):  # the reason changes, not the time
+        meter.policy_load_failed(why, NOON)
+        assert value(meter, "policy_stale") == 1
+        name = "policy_stale_since_timestamp_seconds"
+        found = {key[1:]: at for key, at in samples(meter).items() if key[0].endswith(name)}
+        assert found == {(("reason", why.value),): 1_795_000_000}
+    meter.policy_loaded("second", NOON + timedelta(seconds=90))
+    assert value(meter, "policy_stale") == 0
+    assert not any("stale_since" in key[0] for key in samples(meter))
+
+
 def test_the_age_of_the_policy_grows_by_itself():
     clock = StillClock()
     meter = PrometheusMeter(clock)
@@ -166,6 +191,34 @@ def test_the_age_of_the_policy_grows_by_itself():
     meter.policy_loaded("x", NOON)
     clock.at = NOON + timedelta(minutes=7)
     assert value(meter, "policy_age_seconds") == 420
+
+
+def test_what_is_observed_ends_by_itself_kind_by_kind():
+    clock = StillClock()
+    meter = PrometheusMeter(clock)
+    assert value(meter, "observing", kind="rule") == 0
+    hour = timedelta(hours=1)
+    meter.observing([("rule", NOON + 2 * hour), ("rule", NOON + hour), ("hours", NOON + hour)])
+    assert value(meter, "observing", kind="rule") == 1
+    assert value(meter, "observing", kind="everything") == 0
+    until = value(meter, "observing_until_timestamp_seconds", kind="rule")
+    assert until == (NOON + 2 * hour).timestamp()
+    clock.at = NOON + hour
+    assert value(meter, "observing", kind="hours") == 0
+    assert value(meter, "observing_until_timestamp_seconds", kind="hours") is None
+    assert value(meter, "observing", kind="rule") == 1
+    meter.observing([])  # another policy
+    assert value(meter, "observing", kind="rule") == 0
+
+
+def test_what_observed_rules_would_have_done_is_counted():
+    meter = a_meter()
+    fill(meter)
+    labels = {"role": STYLIST, "resource": "client", "action": "export"}
+    assert value(meter, "would_deny_total", **labels, reason="rule_denies") == 1
+    assert value(meter, "would_hide_total", resource="client", field_class="contact") == 2
+    assert value(meter, "would_refuse_records_total", resource="client") == 1
+    assert value(meter, "would_unknown_total", resource="client") == 1
 
 
 def test_readiness_is_not_reported_before_it_was_asked_for():

@@ -125,6 +125,19 @@ def test_tail_says_why_strangers_were_refused_and_how_many_more(tmp_path, capsys
     assert "unauthenticated (expired) +12 more" in capsys.readouterr().out
 
 
+def test_tail_shows_what_would_have_been(tmp_path, capsys):
+    row = RuleRef("salon_rules.csv", 12)
+    enter(
+        tmp_path,
+        an_entry(1, reason=Reason.WOULD_DENY, would=Reason.RULE_DENIES, would_by=(row,)),
+        an_entry(2, would_hide=("email", "phone")),
+    )
+    run("tail", "--dir", tmp_path)
+    first, second = capsys.readouterr().out.splitlines()
+    assert "would_deny (rule_denies, salon_rules.csv:12)" in first
+    assert "rule_allows (would hide email, phone)" in second
+
+
 def test_tail_shows_the_intent_of_a_write_and_exempt_access(tmp_path, capsys):
     enter(
         tmp_path,

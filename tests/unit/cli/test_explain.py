@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from gateway.app import load_settings
-from gateway.backends.bundle_files import read_sources
-from gateway.bundle import build
+from gateway.backends.policy_folder import read_sources
+from gateway.build import build
 from gateway.domain.decision import Refusal
 from gateway.domain.http import Inbound
 from gateway.domain.subject import DeviceId, Role, staff_id

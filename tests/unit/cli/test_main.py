@@ -3,6 +3,7 @@
 import argparse
 import json
 import re
+import shlex
 
 import pytest
 
@@ -56,7 +57,7 @@ def test_the_examples_of_every_verb_are_good_command_lines():
             for example in re.findall(r"^  salon-gateway (.+)$", text, re.MULTILINE):
                 if "..." in example:
                     continue  # something stands for something else
-                typed = re.split(r" {2,}| \(| \|", example)[0].split()
+                typed = shlex.split(re.split(r" {2,}| \(| \|", example)[0])
                 seen.add(" ".join(typed))
                 parser().parse_args(typed)
     assert len(seen) >= len(LEAVES)

@@ -44,9 +44,10 @@ def metrics():
     return b"salon_gateway_up 1\n", "text/plain; version=1.0.0; charset=utf-8"
 
 
-async def ask(port, path="/healthz", method="GET", host="127.0.0.1"):
+async def ask(port, path="/healthz", method="GET", host="127.0.0.1", also=""):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    head = f"{method} {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{also}\r\n"
+    writer.write(head.encode())
     async with asyncio.timeout(PATIENCE):
         raw = await reader.read()
     writer.transport.abort()
@@ -99,6 +100,93 @@ async def test_parts_that_hang_are_waited_for_together_and_not_for_long():
         status, _, body = await ask(port, "/readyz")
     assert status == 503
     assert {part["detail"] for part in json.loads(body)} == {"no answer within 0.1 s"}
+
+
+async def test_a_part_may_say_more_of_itself():
+    async def told():
+        return {"detail": "stale", "digest": "abc", "stale": {"reason": "cases"}}
+
+    async with serving(probes={"policy": told, "state": good}) as port:
+        status, _, body = await ask(port, "/readyz")
+    assert status == 200
+    assert json.loads(body)[0] == {
+        "part": "policy",
+        "ok": True,
+        "detail": "stale",
+        "digest": "abc",
+        "stale": {"reason": "cases"},
+    }
+
+
+class Reloads:
+    """A policy that can be read again; counts how often it was."""
+
+    def __init__(self, status=200):
+        self.count, self.status = 0, status
+
+    async def __call__(self):
+        self.count += 1
+        return self.status, {"policy": "abc"}
+
+
+@pytest.mark.parametrize("status", [200, 409])
+async def test_reload_answers_what_came_of_it(status):
+    reloads = Reloads(status)
+    async with serving(reload=reloads) as port:
+        answered, headers, body = await ask(port, "/reload", "POST")
+    assert (answered, json.loads(body), reloads.count) == (status, {"policy": "abc"}, 1)
+    assert headers["Content-Type"] == "application/json"
+    assert headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+async def test_reload_is_asked_for_with_post_only(method):
+    reloads = Reloads()
+    async with serving(reload=reloads) as port:
+        status, headers, _ = await ask(port, "/reload", method)
+    assert (status, headers["Allow"], reloads.count) == (405, "POST", 0)
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "Origin: https://evil.example",
+        "Origin: null",
+        "origin: http://127.0.0.1:9180",
+        "Origin:",
+        "Referer: https://evil.example/",
+        "Sec-Fetch-Site: cross-site",
+        "Sec-Fetch-Site: same-origin",
+        "Sec-Fetch-Mode: no-cors",
+    ],
+)
+async def test_no_web_page_can_have_the_policy_read_again(mark):
+    reloads = Reloads()
+    async with serving(reload=reloads) as port:
+        status, _, _ = await ask(port, "/reload", "POST", also=f"{mark}\r\n")
+    assert (status, reloads.count) == (403, 0)
+
+
+async def test_no_rebound_name_can_have_the_policy_read_again():
+    reloads = Reloads()
+    async with serving(reload=reloads) as port:
+        status, _, _ = await ask(port, "/reload", "POST", host="evil.example")
+    assert (status, reloads.count) == (421, 0)
+
+
+async def test_a_reload_that_breaks_is_a_500_without_details():
+    async def broken():
+        raise ZeroDivisionError("secret")
+
+    async with serving(reload=broken) as port:
+        status, _, body = await ask(port, "/reload", "POST")
+    assert (status, body) == (500, b"internal_error\n")
+
+
+async def test_without_a_policy_to_read_there_is_no_reload():
+    async with serving() as port:
+        assert (await ask(port, "/reload"))[0] == 404
+        assert (await ask(port, "/reload", "POST"))[0] == 405
 
 
 async def test_metrics_come_with_their_own_type():

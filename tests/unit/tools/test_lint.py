@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.bundle import SourceFile, Sources, build
+from gateway.build import SourceFile, Sources, build
 from gateway.domain.finding import Severity
 from gateway.domain.subject import ANYONE, Post, Principal, StaffId
 from gateway.domain.time import instant

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from gateway.domain.finding import PolicyError
+from gateway.enforcer.assertions import AssertionsFile
 from gateway.enforcer.calendar import HoursFile
 from gateway.enforcer.hours import WEEKDAYS
+from gateway.enforcer.observe import ObserveFile
 from gateway.identity.staff_file import StaffFile
 from gateway.mapping.shapes import AdapterFile
 from gateway.settings import parse_settings
@@ -29,11 +31,19 @@ SHIPPED = [
     ("gateway", "gateway/cli/gateway.template.yaml"),
     ("hours", "policies/hours.yaml"),
     ("staff", "policies/staff.yaml"),
+    ("assertions", "policies/assertions.yaml"),
     ("cases", "policies/cases/starter.yaml"),
     *(("adapter", f"adapters/{path.name}") for path in sorted((ROOT / "adapters").glob("*.yaml"))),
 ]
 VALIDATORS = {name: Draft202012Validator(schema(name)) for name in NAMES}
-MODELS = {"hours": HoursFile, "staff": StaffFile, "adapter": AdapterFile, "cases": CaseFile}
+MODELS = {
+    "hours": HoursFile,
+    "staff": StaffFile,
+    "adapter": AdapterFile,
+    "cases": CaseFile,
+    "assertions": AssertionsFile,
+    "observe": ObserveFile,
+}
 ENVIRONMENT = {"PORT": "80", "YES": "true", "URL": "http://crm.example", "LOG": "json"}
 
 
@@ -113,6 +123,16 @@ PLACES = [
     ("hours", "salons: {}\nprotected: @\n"),
     ("hours", "salons: {}\nprotected: []\nexempt_roles: [@]\n"),
     ("hours", "salons: @\nprotected: []\n"),
+    *(
+        ("observe", text)
+        for text in (
+            "rules: @",
+            "rules: [@]",
+            "rules: [{rule: @, enforce_from: 2026-12-01}]",
+            "rules: [{rule: p, enforce_from: @}]",
+            "hours: {enforce_from: @}",
+        )
+    ),
     *(
         ("staff", f"staff: [{{{inner}}}]\n")
         for inner in (
@@ -194,6 +214,8 @@ PLACES = [
         )
     ),
     ("cases", "cases: @\n"),
+    ("assertions", "never: @\n"),
+    ("assertions", "never: ['role:mei read @', role:mei read client]\n"),
     ("adapter", "adapter: @\nresources: {}\nroutes: []\n"),
     ("adapter", "adapter: a\nactions: [@]\nresources: {}\nroutes: []\n"),
     *(
