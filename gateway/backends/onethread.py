@@ -23,6 +23,13 @@ class BusyError(Exception):
     """The work was not done in time, or there is too much waiting already."""
 
 
+class LateError(BusyError):
+    """The work was done, but the event loop was too busy to hear of it in time.
+
+    The thread is well. What it found may be as old as the loop was busy: ask again.
+    """
+
+
 class OneThread:
     """Runs callables one after the other."""
 
@@ -38,6 +45,7 @@ class OneThread:
 
         Raises:
             BusyError: not done within `seconds`; it may still be done later if it had begun.
+            LateError: done, and nobody listened.
         """
         future: Future[T] = Future()
         try:
@@ -51,6 +59,8 @@ class OneThread:
             async with asyncio.timeout(seconds):
                 return await asyncio.wrap_future(future)
         except TimeoutError:
+            if future.done() and not future.cancelled():
+                raise LateError(f"an answer came after {seconds} s") from None
             raise BusyError(f"no answer within {seconds} s") from None
 
     def _serve(self) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.backends.onethread import BusyError, OneThread
+from gateway.backends.onethread import BusyError, LateError, OneThread
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import Instant, from_milliseconds, to_milliseconds
@@ -89,6 +89,10 @@ ORDER BY device IS NOT NULL, staff, device
 """
 
 
+class _LateError(StateUnavailableError):
+    """The answer came, but the event loop was too busy to hear it."""
+
+
 class _LockedError(StateUnavailableError):
     """Another process is writing. Nothing was done."""
 
@@ -116,7 +120,11 @@ class SqliteEpochs:
             person, own = row
             return max(_count(person), 0 if own is None else _count(own))
 
-        return await self._run(read, READ_SECONDS)
+        try:
+            return await self._run(read, READ_SECONDS)
+        except _LateError:
+            # The loop was busy, not the file. That answer is old by now; this one will not be.
+            return await self._run(read, READ_SECONDS)
 
     async def enrol(self, staff: StaffId, device: DeviceId | None, now: Instant) -> int:
         """Make the person (and device) known, if new; return the epoch for a new token."""
@@ -186,6 +194,8 @@ class SqliteEpochs:
             raise StateUnavailableError("the state file is closed")
         try:
             return await self._thread.run(lambda: self._perform(work), seconds)
+        except LateError as error:
+            raise _LateError(f"the state file: {error}") from error
         except BusyError as error:
             raise StateUnavailableError(f"the state file: {error}") from error
 

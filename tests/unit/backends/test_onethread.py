@@ -6,9 +6,17 @@ import threading
 import pytest
 
 from gateway.backends import onethread
-from gateway.backends.onethread import BusyError, OneThread
+from gateway.backends.onethread import BusyError, LateError, OneThread
 
 LONG = 30  # seconds; a guard, never waited for
+
+
+def stand_still(seconds):
+    """Keep the event loop from turning, as a long computation would."""
+    clock = asyncio.get_running_loop().time
+    until = clock() + seconds
+    while clock() < until:
+        pass
 
 
 async def test_work_is_done_in_order_and_its_results_come_back():
@@ -39,6 +47,23 @@ async def test_a_caller_that_gave_up_is_skipped_and_the_next_one_served():
     hang.set()
     assert await thread.run(lambda: "served", LONG) == "served"
     assert done == []
+    thread.stop()
+
+
+async def test_an_answer_that_came_while_nobody_listened_is_told_apart_from_none():
+    thread, done = OneThread("test"), threading.Event()
+
+    def work():
+        done.set()
+        return "old by now"
+
+    asking = asyncio.ensure_future(thread.run(work, 0.001))
+    await asyncio.sleep(0)  # it is on its way, and its deadline has begun
+    assert done.wait(LONG)  # the loop stands still meanwhile
+    stand_still(0.002)  # until the deadline has passed too
+    with pytest.raises(LateError):
+        await asking
+    assert await thread.run(lambda: "fresh", LONG) == "fresh"
     thread.stop()
 
 
