@@ -16,8 +16,10 @@ from gateway.cli.changes import as_data as change_as_data
 from gateway.cli.exits import Exit
 from gateway.cli.recorded import find_entry
 from gateway.cli.recorded import lines_of as recorded_lines
+from gateway.cli.reports import EVERY_OUTPUT, Check, Outcome, print_report
 from gateway.cli.say import known_app, known_roles, local, parse_moment
 from gateway.cli.trail import Unreadable, add_dir, directory_of, printable
+from gateway.domain.finding import Place
 from gateway.domain.subject import device_id, staff_id
 from gateway.texts.jsontext import parse_strict_json
 from gateway.tools.explain import Explanation, Question, explain, home_clock
@@ -74,7 +76,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         "target", nargs="?", metavar="PATH", help="with its query, as the CRM's app sends it"
     )
     add_dir(words)
-    words.set_defaults(run=run, refuse=words.error)
+    words.set_defaults(run=run, refuse=words.error, outputs=EVERY_OUTPUT)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -93,11 +95,26 @@ def run(args: argparse.Namespace) -> int:
         print(f"salon-gateway explain: {error}", file=sys.stderr)
         return Exit.USAGE
     answer = explain(bundle, question)
-    if args.output == "json":
-        print(json.dumps(as_data(answer), ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(sentences(answer)))
+    match args.output:
+        case "json":
+            print(json.dumps(as_data(answer), ensure_ascii=False, indent=2))
+        case "text":
+            print("\n".join(sentences(answer)))
+        case output:
+            print_report(output, "explain", [_check(sentences(answer), answer)], args.config)
     return Exit.GOOD if answer.allowed else Exit.BROKEN
+
+
+def _check(told: list[str], answer: Explanation | None, *, wrong: bool = False) -> Check:
+    """The explanation for a CI server: it fails where the request is refused."""
+    refs = [ref for stop in (answer.stops if answer else ()) for ref in stop.by]
+    good = answer is not None and answer.allowed and not wrong
+    return Check(
+        name=told[0],
+        outcome=Outcome.PASSED if good else Outcome.FAILED,
+        place=Place(refs[0].file, refs[0].line) if refs else None,
+        details="" if good else "\n".join(told[1:]),
+    )
 
 
 def _run_entry(args: argparse.Namespace, bundle: Bundle) -> int:
@@ -136,11 +153,12 @@ def _run_entry(args: argparse.Namespace, bundle: Bundle) -> int:
         }
         print(json.dumps(data, ensure_ascii=False, indent=2))
     else:
-        print("\n".join(recorded_lines(recorded)))
-        print("\n".join(_between(bundle, recorded, asked, change, left)))
-        print(
-            "\n".join(["nothing more can be said of it"] if answer is None else sentences(answer))
-        )
+        told = [*recorded_lines(recorded), *_between(bundle, recorded, asked, change, left)]
+        told += ["nothing more can be said of it"] if answer is None else sentences(answer)
+        if args.output == "text":
+            print("\n".join(told))
+        else:
+            print_report(args.output, "explain", [_check(told, answer, wrong=wrong)], args.config)
     if wrong and change is not None:
         print(
             f"salon-gateway explain: differs from what was recorded: {in_words(change)}",

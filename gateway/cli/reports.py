@@ -13,7 +13,15 @@ from html import escape
 from pathlib import Path
 
 from gateway.app import base_of, load_settings
-from gateway.backends.policy_folder import CASES, HOURS, MODEL, RULES, STAFF
+from gateway.backends.policy_folder import (
+    ASSERTIONS,
+    CASES,
+    HOURS,
+    MODEL,
+    OBSERVE,
+    RULES,
+    STAFF,
+)
 from gateway.domain.finding import Finding, Place, PolicyError, Severity
 
 EVERY_OUTPUT = ("text", "json", "junit", "github")
@@ -85,7 +93,8 @@ def paths_of(config: str) -> Locate:
     base = base_of(config)
     adapter = base / settings.upstream.adapter
     policies = Path(os.path.relpath(base / settings.policies))
-    known |= {name: str(policies / name) for name in (RULES, MODEL, HOURS, STAFF)}
+    named = (RULES, MODEL, HOURS, STAFF, ASSERTIONS, OBSERVE)
+    known |= {name: str(policies / name) for name in named}
     known[adapter.name] = os.path.relpath(adapter)
 
     def locate(name: str) -> str:

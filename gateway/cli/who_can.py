@@ -11,6 +11,7 @@ from gateway.app import load_bundle
 from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle
 from gateway.cli.exits import Exit
+from gateway.cli.reports import EVERY_OUTPUT, Check, Outcome, print_report
 from gateway.cli.say import known_app, parse_moment, print_table
 from gateway.domain.finding import Place, did_you_mean
 from gateway.enforcer.assertions import Assertion, check_asked, parse_assertion
@@ -68,7 +69,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         metavar="LINE",
         help="prove a line instead: `never: WHO ACTION TARGET [when CONDITIONS]`",
     )
-    words.set_defaults(run=run)
+    words.set_defaults(run=run, outputs=EVERY_OUTPUT)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,13 +84,16 @@ def run(args: argparse.Namespace) -> int:
         return Exit.USAGE
     listing = who_can(bundle, question)
     observed = [str(one) for one in bundle.observing(question.now)]
-    if args.output == "json":
-        data = _as_data(question, listing) | {"observed": observed}
-        print(json.dumps(data, ensure_ascii=False, indent=2))
-    else:
-        _print_text(question, listing)
-        for one in observed:
-            print(f"  as if everything counted; but {one}")
+    match args.output:
+        case "json":
+            data = _as_data(question, listing) | {"observed": observed}
+            print(json.dumps(data, ensure_ascii=False, indent=2))
+        case "text":
+            _print_text(question, listing)
+            for one in observed:
+                print(f"  as if everything counted; but {one}")
+        case output:
+            print_report(output, "who-can", list(_checks(question, listing)), args.config)
     return Exit.BROKEN if listing.unlisted else Exit.GOOD
 
 
@@ -217,11 +221,39 @@ def _prove(args: argparse.Namespace, assertions: list[Assertion], bundle: Bundle
                 "rests_on": rests,
             }
         )
-    if args.output == "json":
-        print(json.dumps(answers, ensure_ascii=False, indent=2))
-    else:
-        print("\n".join(map(_sentence, answers)))
+    match args.output:
+        case "json":
+            print(json.dumps(answers, ensure_ascii=False, indent=2))
+        case "text":
+            print("\n".join(map(_sentence, answers)))
+        case output:
+            print_report(output, "who-can", list(map(_proof, answers)), args.config)
     return Exit.GOOD if good else Exit.BROKEN
+
+
+def _proof(answer: dict[str, Any]) -> Check:
+    """One assertion for a CI server."""
+    return Check(
+        name=f"never: {answer['never']}",
+        outcome=Outcome.PASSED if answer["holds"] else Outcome.FAILED,
+        details=answer["broken_by"],
+    )
+
+
+def _checks(question: WhoCan, listing: Listing) -> Iterator[Check]:
+    """Who may, one check a line, at its rule; whoever could not be listed fails."""
+    for line in listing.lines:
+        yield Check(
+            name=" ".join(_row(line, several=True)).strip(),
+            outcome=Outcome.PASSED,
+            place=Place(line.by[0].file, line.by[0].line) if line.by else None,
+        )
+    for name in listing.unlisted:
+        yield Check(
+            name=f"{name}: {question.action} {question.target}",
+            outcome=Outcome.FAILED,
+            details="not listed: its rules combine too many conditions",
+        )
 
 
 def _sentence(answer: dict[str, Any]) -> str:

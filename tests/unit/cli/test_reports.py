@@ -109,3 +109,31 @@ def test_a_verb_without_such_an_output_says_so(line, verb, output):
     assert (code, out) == (2, "")
     said = f"`{verb[0]}` has no output `{output}`; it has text, json"
     assert err == f"salon-gateway: {said}\n"
+
+
+# -- verbs that answer questions --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["junit", "github"])
+def test_who_can_and_explain_speak_to_ci_servers_too(line, output):
+    broken = ("who-can", "--assert", "never: role:reception read client.contact")
+    refused = ("explain", "--who", "mei", "GET", "/api/clients/export")
+    for words in (broken, refused):
+        code, out, _ = line(*words, output=output)
+        assert code == 1
+        assert ("<failure " if output == "junit" else "::error") in out
+    for words in (
+        ("who-can", "export", "client"),
+        ("who-can", "--assert", "never: role:stylist export client"),
+        ("explain", "--who", "ken", "GET", "/api/clients/export"),
+    ):
+        code, out, _ = line(*words, output=output)
+        assert code == 0
+        assert "<failure" not in out
+        assert "::error" not in out
+
+
+def test_an_annotation_stands_at_the_row_that_refuses(line):
+    _, out, _ = line("explain", "--who", "mei", "GET", "/api/clients/export", output="github")
+    assert out.startswith("::error file=")
+    assert "salon_rules.csv,line=" in out
