@@ -7,7 +7,9 @@ import logging
 import resource
 import signal
 import sys
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from gateway.app import Gateway, base_of, load_settings
 from gateway.cli.exits import Exit
@@ -54,6 +56,8 @@ def run(args: argparse.Namespace) -> int:
     settings_file = Path(args.config).absolute()  # not resolved: it may be a link that moves
 
     async def serve() -> None:
+        # Before anybody can know that we listen: a SIGHUP that comes first would end us.
+        signals = _Signals.caught()
         gateway = await Gateway.start(settings, base_of(args.config), settings_file=settings_file)
         scheme = "https" if settings.listen.certificate else "http"
         event = {
@@ -65,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         }
         print(json.dumps(event), flush=True)
         try:
-            await _until_stopped(gateway)
+            await _until_stopped(gateway, signals)
         finally:
             await gateway.stop()
 
@@ -78,16 +82,29 @@ def run(args: argparse.Namespace) -> int:
     return Exit.GOOD
 
 
-async def _until_stopped(gateway: Gateway) -> None:
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """What the process was told: to stop, or to read the policy again."""
+
+    stopped: asyncio.Event
+    hung_up: asyncio.Event
+
+    @classmethod
+    def caught(cls) -> Self:
+        """Catch SIGTERM, SIGINT and SIGHUP from now on."""
+        signals = cls(asyncio.Event(), asyncio.Event())
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, signals.stopped.set)
+        loop.add_signal_handler(signal.SIGINT, signals.stopped.set)
+        loop.add_signal_handler(signal.SIGHUP, signals.hung_up.set)
+        return signals
+
+
+async def _until_stopped(gateway: Gateway, signals: _Signals) -> None:
     """Wait for SIGTERM or SIGINT; read the policy again at each SIGHUP."""
-    stopped, hung_up = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, stopped.set)
-    loop.add_signal_handler(signal.SIGINT, stopped.set)
-    loop.add_signal_handler(signal.SIGHUP, hung_up.set)
     async with asyncio.TaskGroup() as tasks:
-        reloading = tasks.create_task(_reload_at(hung_up, gateway))
-        await stopped.wait()
+        reloading = tasks.create_task(_reload_at(signals.hung_up, gateway))
+        await signals.stopped.wait()
         reloading.cancel()
 
 
