@@ -8,12 +8,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.domain.access import Access, Facts, Window
 from gateway.domain.decision import Permit
 from gateway.domain.finding import Finding
+from gateway.domain.http import SENDING
 from gateway.domain.resource import Resource
 from gateway.domain.subject import ANYONE, Post, Principal, Role, RoleGraph, StaffId
 from gateway.domain.time import Instant, instant
@@ -49,11 +50,7 @@ QUARTER = timedelta(minutes=15)
 _YEAR_1970 = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_RULINGS = 65_536  # people x routes x moments; each some kilobytes at most, mostly shared
 MAX_PEERS = 16_384  # addresses whose networks are remembered
-BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})  # the pipeline takes no body with others
 MAX_PLANS = 4096  # routes x sets of hidden fields; a salon has a few dozen
-
-ResultT = TypeVar("ResultT")
-
 
 class Moment(NamedTuple):
     """A salon's clock, as long as rules cannot tell one instant from another.
@@ -188,23 +185,13 @@ class Bundle:
         )
         ruling = self._rulings.get(key)
         if ruling is None:
-            ruling = self._ruling(principal, resource, action, at, peer)
+            facts = {post.salon: self.facts(principal, post, at, peer) for post in principal.posts}
+            access = Access(principal=principal, resource=resource, action=action, facts=facts)
+            ruling = ruling_on(self.index, access, self.trial(principal, at))
             if len(self._rulings) >= MAX_RULINGS:
                 self._rulings.clear()  # a day's worth of them; the next hour finds them again
             self._rulings[key] = ruling
         return ruling
-
-    def _ruling(
-        self,
-        principal: Principal,
-        resource: Resource,
-        action: str,
-        at: Instant,
-        peer: str | None,
-    ) -> Ruling:
-        facts = {post.salon: self.facts(principal, post, at, peer) for post in principal.posts}
-        access = Access(principal=principal, resource=resource, action=action, facts=facts)
-        return ruling_on(self.index, access, self.trial(principal, at))
 
     def trial(self, principal: Principal, at: Instant) -> Trial | None:
         """What is only observed of this person; None = nothing.
@@ -263,8 +250,6 @@ class Bundle:
 
     def _networks_of(self, peer: str | None) -> tuple[str, ...] | None:
         """The networks an address lies in; None for an unknown address."""
-        if not self.networks:
-            return ()
         if peer is None:
             return None
         known = self._lies_in.get(peer)
@@ -385,7 +370,7 @@ def _ways(adapter: Adapter) -> Ways:
     for route in adapter.routes.routes:
         if route.kind is RouteKind.RULED:
             showing.setdefault(route.resource.name, set()).add(route.action)
-            if route.method in BODY_METHODS:
+            if route.method in SENDING:  # the pipeline takes no body with others
                 sending.setdefault(route.resource.name, set()).add(route.action)
     return Ways(
         showing={name: frozenset(actions) for name, actions in showing.items()},

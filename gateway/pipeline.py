@@ -29,8 +29,10 @@ from gateway.domain.decision import Denial, Passage, Permit, Refusal
 from gateway.domain.errors import GatewayError, OperatorError, RequestError, UpstreamError
 from gateway.domain.http import (
     BODYLESS,
+    MISSING,
     REDIRECTS,
     SAFE_METHODS,
+    SENDING,
     Answer,
     BodySource,
     CanonicalTarget,
@@ -38,7 +40,6 @@ from gateway.domain.http import (
     Inbound,
     Outcome,
 )
-from gateway.domain.obligation import RecordVerdict
 from gateway.domain.reason import STATUS, Cause, Reason
 from gateway.domain.record import Asker, RecordNote
 from gateway.domain.subject import Principal, Role, StaffId
@@ -82,7 +83,6 @@ from gateway.ports import (
 from gateway.records import Bench, Touched, asker_of, changes, judge_change, seat
 from gateway.shadow import Case, Shadow
 
-MISSING = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
 NO_ROLE = Role("role:-")  # nobody's: an entry shows no empty list
 NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
 
@@ -303,7 +303,7 @@ class Pipeline:
         """Read what the client sends, and name the fields in it."""
         if not _has_body(guarded):
             return Judged()
-        if guarded.method not in {"POST", "PUT", "PATCH"}:
+        if guarded.method not in SENDING:
             raise RequestError(Reason.BODY_INVALID, f"A {guarded.method} carries no body here.")
         data = await body.read(self.doorway.max_request_body)
         if not data:
@@ -327,11 +327,7 @@ class Pipeline:
     ) -> Touched:
         """Judge the records that a change names; what only asks is judged by its answer."""
         if not changes(guarded.method, match.route):
-            return Touched(
-                verdict=RecordVerdict(
-                    passes=True, hidden=permit.hidden, unwritable=permit.unwritable
-                )
-            )
+            return Touched(verdict=permit.whole)
 
         async def fetch(at: CanonicalTarget) -> bytes:
             return await self._looked_up(permit, guarded, at)

@@ -122,6 +122,35 @@ class UpstreamAnswer(Protocol):
         ...
 
 
+class Channel(Protocol):
+    """One open WebSocket, on either side, as whole messages. Pings are its own business."""
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What both ends agreed to speak; None = nothing in particular."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """The next message, text or binary; None = the other end has closed.
+
+        Raises:
+            GatewayError: too large, or it broke off.
+        """
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message; waits while the other end takes nothing.
+
+        Raises:
+            GatewayError: it is gone, or takes nothing for too long.
+        """
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say why and end it (RFC 6455 7.4). Safe to call twice, and on what is gone."""
+        ...
+
+
 class Upstream(Protocol):
     """The CRM behind the gateway. Forwards; decides nothing."""
 
@@ -140,6 +169,21 @@ class Upstream(Protocol):
 
         Raises:
             UpstreamError: UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT or UPSTREAM_INVALID.
+        """
+        ...
+
+    async def converse(
+        self,
+        clearance: Clearance,
+        *,
+        target: CanonicalTarget,
+        headers: Headers,
+        subprotocols: tuple[str, ...],
+    ) -> Channel:
+        """Open a WebSocket to the CRM: these headers, the handshake's own, and no others.
+
+        Raises:
+            UpstreamError: as `send`; UPSTREAM_INVALID where the CRM does not shake hands.
         """
         ...
 

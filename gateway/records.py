@@ -50,8 +50,8 @@ class Bench:
     Attributes:
         judge: of the answer's own records.
         judges: of records inside them, by resource; a resource that is missing may not be read.
-        secret: everything that may not be asked about: what is hidden of some record, and
-            `<embed>.<field>` of records inside.
+        secret: everything that may not be asked about: what is hidden of some record,
+            `<embed>.<field>` of records inside, `**.<resource>.<field>` of those deeper down.
     """
 
     plan: Plan
@@ -121,9 +121,11 @@ def seat(
                 decision, resource, asker=asker, node_of=bundle.node_of(resource)
             )
             closed = closed if decision.refuses else decision.hidden
-        for embed, inner in route.resource.embeds.items():
-            if inner.resource == name:
-                secret |= {f"{embed}.{field_name}" for field_name in closed}
+        embeds = route.resource.embeds
+        # Deeper down, what is hidden has no name in a question. It is secret all the same: by
+        # names that no parameter knows, so that no unknown spelling may mean it.
+        places = [embed for embed in embeds if embeds[embed].resource == name] or [f"**.{name}"]
+        secret |= {f"{place}.{field_name}" for place in places for field_name in closed}
     return Bench(
         plan=plan,
         judge=judge_of(
@@ -200,8 +202,7 @@ async def judge_change(
     route = match.route
     ids = ids_named(route, match.record, query, value)
     if not permit.depends:
-        verdict = RecordVerdict(passes=True, hidden=permit.hidden, unwritable=permit.unwritable)
-        return Touched(verdict=verdict, ids=ids)
+        return Touched(verdict=permit.whole, ids=ids)
     reader = FactReader(route.resource, asker)  # all facts, for the entry
     if not ids:
         return _judge_new(permit, route, reader, value)

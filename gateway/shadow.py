@@ -180,7 +180,7 @@ class Shadow:
             case.bundle, case.person, route, full, case.at, case.peer, change=change, full=True
         )
         require_answerable(route, query, bench.secret)
-        verdict = RecordVerdict(passes=True, hidden=full.hidden, unwritable=full.unwritable)
+        verdict = full.whole
         if change:
             asker = asker_of(case.bundle, case.person, case.at)
             touched = await judge_change(

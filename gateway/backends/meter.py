@@ -313,7 +313,7 @@ class PrometheusMeter(Collector):
             self._numbers[metric].series[()] = 0
         for why in LoadFault:
             self._add(POLICY_FAILURES, (why,), 0)
-        for cause in (cause for cause in Cause if cause not in RECORD_CAUSES):
+        for cause in frozenset(Cause) - RECORD_CAUSES:
             self._add(UNAUTHENTICATED, (cause,), 0)
         self._registry = CollectorRegistry()
         self._registry.register(self)

@@ -122,7 +122,7 @@ class PolicyFolder:
         places = {file.parent for file in files}
         places |= {Path(os.path.realpath(file)).parent for file in files}
         above = {place.parent for place in places}
-        return {str(place): _identity(place) for place in places | above}
+        return {str(place): identity_of(place) for place in places | above}
 
     def _reading(self, contents: Contents) -> Reading:
         failed = [found for found in contents.values() if isinstance(found, PolicyError)]
@@ -206,7 +206,8 @@ def _stat(path: Path) -> tuple[int, ...] | None:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _identity(folder: Path) -> tuple[int, int] | None:
+def identity_of(folder: Path) -> tuple[int, int] | None:
+    """Which directory this is; None = there is none. Another one may get its name."""
     try:
         found = folder.stat()
     except OSError:

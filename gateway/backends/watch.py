@@ -18,7 +18,7 @@ from watchfiles import awatch
 
 from gateway.backends.bundle_files import LiveBundle
 from gateway.backends.onethread import OneThread
-from gateway.backends.policy_folder import SUFFIXES, read_owned
+from gateway.backends.policy_folder import SUFFIXES, identity_of, read_owned
 from gateway.domain.finding import PolicyError
 from gateway.events import Event, emit
 
@@ -115,7 +115,7 @@ class PolicyWatch:
         """Also the folder of gateway.yaml, if it is there."""
         wanted = self._bundles.folder.directories()
         folder = self._settings_file.parent
-        return {str(folder): _there(folder), **wanted}
+        return {str(folder): identity_of(folder), **wanted}
 
     def _matters(self, path: str, watched: Directories) -> bool:
         """Can this be a file of an owner, the link of a ConfigMap, or a directory?"""
@@ -142,14 +142,6 @@ class PolicyWatch:
                 await self._stopped.wait()
         except TimeoutError:
             return
-
-
-def _there(folder: Path) -> tuple[int, int] | None:
-    try:
-        found = folder.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
 
 
 def _digest(file: Path) -> str:

@@ -21,15 +21,12 @@ from gateway.cli.say import known_app, known_roles, local, parse_moment
 from gateway.cli.trail import Unreadable, add_dir, directory_of, printable
 from gateway.domain.finding import Place
 from gateway.domain.subject import device_id, staff_id
-from gateway.texts.jsontext import parse_strict_json
 from gateway.tools.explain import Explanation, Question, explain, home_clock
 from gateway.tools.explain_entry import Asked, question_of
+from gateway.tools.record_text import HERE, parse_record
 from gateway.tools.recorded import Left, Recorded, left_out, parse_recorded
 from gateway.tools.replay import Change, replay
 
-HERE = "127.0.0.1"
-MAX_RECORD_DEPTH = 32
-MAX_RECORD_BYTES = 2**20
 EPILOG = """\
 examples:
   salon-gateway explain --who mei GET /api/clients/7
@@ -218,10 +215,7 @@ def _record(typed: str) -> Mapping[str, Any]:
         ValueError: it is not one JSON object.
     """
     data = Path(typed[1:]).read_bytes() if typed.startswith("@") else typed.encode()
-    value = parse_strict_json(data, MAX_RECORD_DEPTH, MAX_RECORD_BYTES)
-    if not isinstance(value, dict):
-        raise ValueError("`--record` is one JSON object")  # noqa: TRY004  # a wrong argument
-    return value
+    return parse_record(data)
 
 
 def sentences(answer: Explanation) -> list[str]:

@@ -36,7 +36,7 @@ def lines_of(recorded: Recorded) -> Iterator[str]:
     record = f", record {recorded.record}" if recorded.record else ""
     told = {
         "who": _who(recorded),
-        "asked": f"{recorded.method}: {asked(recorded)}{record}",
+        "asked": f"{_asked(recorded)}{record}",
         "ids": ", ".join(recorded.ids),
         "sent": ", ".join(recorded.sent),
         "answer": _answer(recorded),
@@ -52,6 +52,12 @@ def lines_of(recorded: Recorded) -> Iterator[str]:
     for name, text in told.items():
         if text:
             yield f"  {name:<8} {printable(text)}"
+
+
+def _asked(recorded: Recorded) -> str:
+    """The route; of a HEAD request too, since a GET route answers it."""
+    said = asked(recorded)
+    return said if said.startswith(f"{recorded.method} ") else f"{recorded.method}: {said}"
 
 
 def _who(recorded: Recorded) -> str:

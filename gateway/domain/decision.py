@@ -58,6 +58,11 @@ class Permit:
             bits |= grant.asks
         return bits
 
+    @property
+    def whole(self) -> RecordVerdict:
+        """The verdict on all records that pass, taken together."""
+        return RecordVerdict(passes=True, hidden=self.hidden, unwritable=self.unwritable)
+
     def judge(self, state: RecordState) -> RecordVerdict:
         """The verdict on one record.
 
@@ -65,7 +70,7 @@ class Permit:
         of the person's. A salon where the person does not work lets nothing pass.
         """
         if not self.depends:
-            return RecordVerdict(passes=True, hidden=self.hidden, unwritable=self.unwritable)
+            return self.whole
         if state.salon is not None:
             grant = self.grants.get(state.salon)
             return REFUSED if grant is None else grant.judge(state)

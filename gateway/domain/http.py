@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import NewType, Protocol
 
 from gateway.domain.decision import Refusal
@@ -30,6 +31,17 @@ HOP_BY_HOP = frozenset(
 BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE
+SENDING = frozenset({"POST", "PUT", "PATCH"})  # the methods whose body means something
+MISSING = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
+
+
+class Format(StrEnum):
+    """How the answers of a route are written, as its adapter says."""
+
+    JSON = "json"  # one document
+    NDJSON = "ndjson"  # one document a line
+    EVENTS = "events"  # server-sent events, each with one document as its data
+    CSV = "csv"  # RFC 4180, with a header line
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

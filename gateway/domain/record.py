@@ -166,6 +166,23 @@ class RecordState(NamedTuple):
 NOTHING_KNOWN = RecordState()
 
 
+def state_of(
+    facts: Iterable[RecordFact], known: Mapping[str, bool | None], salon: str | None
+) -> RecordState:
+    """A record of which this is known.
+
+    Args:
+        facts: the resource's, in its order.
+        known: by name; None and what is missing is not known, other names are of no matter.
+        salon: whose record it is; None = not known.
+    """
+    values = [known.get(fact.name) for fact in facts]
+    true = sum(1 << at for at, value in enumerate(values) if value is True)
+    return RecordState(
+        salon, true, sum(1 << at for at, value in enumerate(values) if value is False)
+    )
+
+
 def parse_comparison(text: str) -> tuple[str, Comparison]:
     """Read `<field> <comparison>`.
 

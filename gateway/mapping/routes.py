@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from gateway.domain.fieldpath import FieldPath
-from gateway.domain.http import CanonicalTarget
+from gateway.domain.http import CanonicalTarget, Format
 from gateway.domain.resource import Resource
 from gateway.mapping.parameters import Parameter
 from gateway.mapping.pattern import Pattern, Slot
@@ -81,6 +81,12 @@ class Route:
     ids: tuple[IdSource, ...] = ()
     page_totals: frozenset[str] = frozenset()
     lookup: str | None = None
+    slash: bool = False
+    format: Format = Format.JSON
+    columns: Mapping[str, FieldPath] = field(default_factory=dict)
+    websocket: bool = False
+    asks: Mapping[str, Parameter] = field(default_factory=dict)
+    variants: Mapping[str, "Route"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
 """The form of `adapters/<crm>.yaml`: which keys there are. Their sense is read elsewhere."""
 
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
@@ -20,11 +20,18 @@ def _shape_or_text(shape: str) -> Callable[[Any], str]:
 
 
 class ParameterShape(Strict):
-    """A query parameter with more to say than one word; exactly one key."""
+    """A query parameter with more to say than one word; one of these kinds.
+
+    `recheck` goes with `searches`, `action` and `allowance` with `exact`.
+    """
 
     max: int | None = Field(default=None, ge=0, le=999_999_999)
     searches: list[str] | None = None
+    recheck: bool = False
     one_of: list[str] | None = None
+    exact: str | None = None
+    action: str | None = None
+    allowance: int | None = Field(default=None, ge=1, le=10_000)  # an hour, for one person
 
 
 class SalonShape(Strict):
@@ -71,6 +78,22 @@ class ResourceShape(Strict):
     lookup: str | None = None
 
 
+class PathsShape(Strict):
+    """How the CRM reads addresses."""
+
+    case: Literal["exact", "insensitive"] = "exact"
+    trailing_slash: Literal["as_written", "either"] = "as_written"
+
+
+Query = dict[
+    str,
+    Annotated[
+        Text | Annotated[ParameterShape, Tag("ParameterShape")],
+        Discriminator(_shape_or_text("ParameterShape")),
+    ],
+]
+
+
 class RouteShape(Strict):
     """One thing the CRM can be asked."""
 
@@ -83,13 +106,11 @@ class RouteShape(Strict):
     records: str = ""
     beside: list[str] = Field(default_factory=list)
     totals: list[str] = Field(default_factory=list)
-    query: dict[
-        str,
-        Annotated[
-            Text | Annotated[ParameterShape, Tag("ParameterShape")],
-            Discriminator(_shape_or_text("ParameterShape")),
-        ],
-    ] = Field(default_factory=dict)
+    query: Query = Field(default_factory=dict)
+    asks: Query = Field(default_factory=dict)  # the same, in a JSON body: by member path
+    format: Literal["json", "ndjson", "events", "csv"] = "json"
+    columns: dict[str, str] = Field(default_factory=dict)  # of CSV: header → member path
+    websocket: bool = False
     ids: list[str] = Field(default_factory=list)
     headers: list[str] = Field(default_factory=list)
     passes: bool = Field(default=False, alias="pass")
@@ -101,5 +122,6 @@ class AdapterFile(Strict):
 
     adapter: str
     actions: list[str] | None = None
+    paths: PathsShape = PathsShape()
     resources: dict[str, ResourceShape]
     routes: list[RouteShape]

@@ -21,21 +21,18 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainValidator
 
 from gateway.domain.finding import Finding, Place, PolicyError, did_you_mean
+from gateway.domain.http import SENDING
 from gateway.domain.reason import ALLOWING, Reason
 from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import ANYONE, DeviceId, Role, StaffId, device_id, is_name, staff_id
 from gateway.domain.time import read_moment
 from gateway.enforcer.rules import COLUMNS
-from gateway.texts.jsontext import parse_strict_json
 from gateway.texts.yamltext import Document, Strict, validate
+from gateway.tools.record_text import HERE, parse_record
 
 MAX_SENTENCE_CHARS = 300
-MAX_RECORD_DEPTH = 32
-MAX_RECORD_BYTES = 2**20
 DECISIONS = ("allow", "deny")
 REASONS = tuple(sorted(reason.value for reason in Reason if reason not in ALLOWING))
-HERE = "127.0.0.1"  # where a request comes from if the case does not say; as for `explain`
-SENDING = frozenset({"POST", "PUT", "PATCH"})
 
 _REQUEST = re.compile(r"([A-Z]+) (/\S*)", re.ASCII)
 _LINE = re.compile(r"([\w.-]+):([1-9]\d{0,8})")
@@ -232,12 +229,9 @@ def read_record(typed: Any) -> Mapping[str, Any]:
     if not isinstance(typed, str):
         raise ValueError(form)  # noqa: TRY004  # a finding
     try:
-        value = parse_strict_json(typed, MAX_RECORD_DEPTH, MAX_RECORD_BYTES)
+        return parse_record(typed)
     except ValueError as error:
         raise ValueError(f"{error}; {form}") from None
-    if not isinstance(value, dict):
-        raise ValueError(form)  # noqa: TRY004  # a finding
-    return value
 
 
 def read_decision(typed: Any) -> str:

@@ -7,8 +7,7 @@ request is explained as far as its address, its sender and its record go.
 from dataclasses import dataclass
 
 from gateway.bundle import Bundle
-from gateway.domain.record import NOT_KNOWN, RecordNote, RecordState
-from gateway.domain.resource import Resource
+from gateway.domain.record import NOT_KNOWN, state_of
 from gateway.mapping.pattern import RECORD, Slot, parse_pattern
 from gateway.mapping.target import own_target
 from gateway.tools.asked_again import Policy
@@ -53,7 +52,10 @@ def question_of(bundle: Bundle, recorded: Recorded) -> Asked | None:
             app=recorded.app,
             roles=frozenset(recorded.narrowed_to) or None,
             peer=None if recorded.unplaced else recorded.peer,
-            state=_state(resource, note) if note and resource else None,
+            # As this policy numbers the facts; what was not noted is not known.
+            state=state_of(resource.facts, facts, None if note.salon == NOT_KNOWN else note.salon)
+            if note and resource
+            else None,
             sends=frozenset(recorded.sent),
         ),
         unknown=unknown,
@@ -83,14 +85,3 @@ def _address(recorded: Recorded) -> tuple[str, tuple[str, ...]]:
         segments.append(NOT_KEPT)
         unknown.append("**")
     return own_target(tuple(segments)).wire, tuple(unknown)
-
-
-def _state(resource: Resource, note: RecordNote) -> RecordState:
-    """What was noted of a record, as this policy numbers it; the rest is not known."""
-    known = known_facts(note)
-    true, false = 0, 0
-    for number, fact in enumerate(resource.facts):
-        value = known.get(fact.name)
-        true |= (value is True) << number
-        false |= (value is False) << number
-    return RecordState(None if note.salon == NOT_KNOWN else note.salon, true, false)

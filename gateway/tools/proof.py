@@ -11,7 +11,7 @@ from itertools import product
 
 from gateway.bundle import Bundle
 from gateway.domain.access import Facts
-from gateway.domain.record import RecordState
+from gateway.domain.record import state_of
 from gateway.domain.resource import Resource
 from gateway.domain.subject import Post, StaffId
 from gateway.enforcer.model import stock_verdict
@@ -48,7 +48,7 @@ def prove(bundle: Bundle) -> tuple[int, tuple[Difference, ...]]:
     asked = sorted(_questions(bundle), key=_mixed)[:budget]
     for staff, post, card, target, action, facts in asked:
         firing = bundle.index.cell(staff, post, target, action).firing(staff, post, facts)
-        state = _state(card, facts)
+        state = state_of(card.facts, facts, None)
         ours = firing.residual.open(state)
         if ours != stock(staff, post, target, action, facts):
             differences.append(
@@ -92,10 +92,3 @@ def _mixed(question: Asked) -> bytes:
     """An order in which every prefix is a fair sample, the same at each run."""
     staff, _, _, target, action, facts = question
     return sha256(f"{staff} {target} {action} {facts}".encode()).digest()
-
-
-def _state(card: Resource, facts: Facts) -> RecordState:
-    """The record's facts as bits."""
-    bits = [(1 << at, facts.get(fact.name)) for at, fact in enumerate(card.facts)]
-    true = sum(bit for bit, value in bits if value is True)
-    return RecordState(None, true, sum(bit for bit, value in bits if value is False))

@@ -14,13 +14,12 @@ import msgspec
 
 from gateway.audit.entry import MAX_PATH_CHARACTERS, Phase
 from gateway.domain.access import WindowState
-from gateway.domain.http import BODYLESS
+from gateway.domain.http import BODYLESS, MISSING
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.record import RecordNote
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
 
-MISSING: Final = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
 LET_THROUGH: Final = frozenset({Reason.RULE_ALLOWS, Reason.WOULD_DENY})
 # Refused for something that an entry tells enough of to ask again.
 JUDGED: Final = frozenset(

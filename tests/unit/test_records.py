@@ -25,7 +25,10 @@ p, role:stylist,   client, create,                own_client,           allow
 p, role:trainee,   client, list|read,             own_client,           allow
 p, role:trainee,   client.contact, read,          own_client,           allow
 p, role:trainee,   booking, list|read,            ,                     allow
+p, role:stylist,   plan, list|read,               ,                     allow
+p, role:stylist,   plan.unmapped, read,           ,                     allow
 p, role:stylist,   booking, list|read|update|write, ,                   allow
+p, role:stylist,   booking.unmapped, read,        ,                     allow
 p, role:reception, client, list|read|update|write, !dormant,            allow
 p, role:manager,   *, *,                          ,                     allow
 """
@@ -54,6 +57,10 @@ resources:
     id: id
     fields: {starts_at: starts_at}
     embeds: {client: client}
+  plan:
+    id: id
+    fields: {weekday: weekday}
+    embeds: {booking: booking}
 routes:
   - match: GET /clients
     resource: client
@@ -81,6 +88,7 @@ routes:
     query: {sort: field, phone: {searches: [client.phone]}}
   - {match: "GET /bookings/{id}", resource: booking, action: read}
   - {match: "PATCH /bookings/{id}", resource: booking, action: update}
+  - {match: GET /plans, resource: plan, action: list, records: "[]", query: {sort: field}}
 """
 HOURS = """\
 salons:
@@ -192,7 +200,7 @@ async def test_totals_that_would_betray_them_leave_and_that_of_the_page_is_adjus
 @pytest.mark.parametrize("number", [8, 404])
 async def test_a_record_that_fails_is_answered_as_if_it_did_not_exist(number):
     salon = Guarded(MINE, OTHERS)
-    refused, missing = await salon.ask("GET", f"/clients/{number}", "yuki"), None
+    refused = await salon.ask("GET", f"/clients/{number}", "yuki")
     assert isinstance(refused, Refusal)
     missing = await Guarded(MINE).ask("GET", "/clients/404", "yuki")
     assert (refused.reason, refused.detail, refused.opens_at) == (
@@ -454,6 +462,17 @@ async def test_what_is_hidden_inside_may_not_be_asked_about_outside(asked):
     refused = await salon.ask("GET", f"/bookings?{asked}", "mei")
     assert refused.reason is Reason.HIDDEN_FIELD_ASKED
     assert salon.crm.sent == []
+
+
+@pytest.mark.parametrize("asked", ["booking.client.phone", "bookingClientPhone"])
+async def test_what_is_hidden_deep_inside_may_not_be_asked_about_under_any_name(asked):
+    """Every field of a plan and of its booking may be seen; of the booking's client, not."""
+    salon = Guarded()
+    salon.crm.answers["/plans"] = (200, [])
+    refused = await salon.ask("GET", f"/plans?sort={asked}", "mei")
+    assert refused.reason is Reason.HIDDEN_FIELD_ASKED
+    assert salon.crm.sent == []
+    assert await salon.get("/plans?sort=weekday") == []
 
 
 async def test_an_embedded_record_is_not_written_through_the_outer_one():

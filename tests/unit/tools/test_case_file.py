@@ -134,13 +134,13 @@ def test_nothing_hidden_is_not_the_same_as_not_asked():
         ({"peer": "salon"}, "write the address it comes from, like `192.0.2.7`, got `salon`"),
         (
             {"record": "{stylist_id: mei}"},
-            """write the record as JSON in quotes: '{"stylist_id": "mei"}'""",
+            """a record is one JSON object; write the record as JSON in quotes: '{"stylist_id": "mei"}'""",
         ),
         (
             {"record": "'{stylist_id: mei}'"},
             "not valid JSON at character 1; write the record as JSON in quotes: '{",
         ),
-        ({"record": "'[1]'"}, """write the record as JSON in quotes: '{"stylist_id": "mei"}'"""),
+        ({"record": "'[1]'"}, """a record is one JSON object; write the record as JSON in quotes: '{"stylist_id": "mei"}'"""),
         (
             {"decision": "deny", "reason": "closed"},
             "unknown reason `closed`; known: ",
