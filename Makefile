@@ -27,13 +27,14 @@ fuzz: $(VENV)/.dev      ## the property tests with FACTOR times as many examples
 	@SALON_FUZZ=$(or $(FACTOR),50) $(BIN)/python -m pytest -q tests/properties
 
 bench: $(VENV)/.dev     ## how fast is it, side by side with others; writes docs/benchmarks.md
+	@sh tests/bench/install-peers.sh $(PYTHON) .venv-bench
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 lock: $(VENV)/.dev      ## pin the newest versions that pyproject.toml allows, with hashes
 	@sh tests/lock.sh $(BIN)
 
 clean:           ## remove what was built here
-	rm -rf $(VENV) .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-bench .demo dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A virtual environment; Debian and Ubuntu keep its module in a package of its own.
 $(VENV)/.made:

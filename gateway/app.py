@@ -17,9 +17,10 @@ from gateway.backends.audit_file import FileAuditTrail
 from gateway.backends.bundle_files import MAX_FINDINGS_TOLD, LiveBundle, Stale
 from gateway.backends.clock import SystemClock
 from gateway.backends.meter import PrometheusMeter
+from gateway.backends.pulse import Pulse
 from gateway.backends.policy_folder import Reading, read_owned, read_sources
 from gateway.backends.state import open_epochs
-from gateway.backends.upstream import AiohttpUpstream
+from gateway.backends.upstream import LeanUpstream
 from gateway.backends.watch import PolicyWatch
 from gateway.build import build
 from gateway.bundle import Bundle
@@ -28,7 +29,9 @@ from gateway.domain.reason import STATUS, Reason
 from gateway.identity.claims import ClaimNames, TokenPolicy
 from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
 from gateway.mapping.guard import WireLimits
-from gateway.pipeline import Doorway, Pipeline
+from gateway.doorway import Doorway
+from gateway.flowing import BEAT_SECONDS
+from gateway.pipeline import Pipeline
 from gateway.ports import Clock, EpochStore, Labels, Meter
 from gateway.proxy.admin import AdminServer, Probe
 from gateway.proxy.limits import PortLimits
@@ -196,6 +199,9 @@ class Gateway:
                 new_request_id=lambda: str(uuid4()),
             )
             stack.push_async_callback(pipeline.settle)
+            pulse = Pulse(pipeline.flows.beat, BEAT_SECONDS)
+            pulse.start()
+            stack.push_async_callback(pulse.stop)
             guarded = GuardedServer(
                 pipeline,
                 now=clock.now,
@@ -255,9 +261,9 @@ def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
     )
 
 
-def _upstream(settings: Settings, base: Path) -> AiohttpUpstream:
+def _upstream(settings: Settings, base: Path) -> LeanUpstream:
     upstream = settings.upstream
-    return AiohttpUpstream(
+    return LeanUpstream(
         base_url=upstream.url,
         connect_timeout_seconds=upstream.connect_timeout_seconds,
         answer_timeout_seconds=upstream.answer_timeout_seconds,
@@ -271,6 +277,8 @@ def _port_limits(settings: Settings) -> PortLimits:
     return PortLimits(
         idle_seconds=limits.idle_timeout_seconds,
         body_seconds=limits.body_timeout_seconds,
+        min_bytes_per_second=limits.body_min_bytes_per_second,
+        max_body_bytes=limits.stream_body_bytes,
         max_connections=limits.connections,
         max_connections_per_peer=limits.connections_per_peer,
     )

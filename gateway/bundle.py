@@ -140,6 +140,16 @@ class Bundle:
             self._moments[salon] = moment
         return moment
 
+    def until(self, principal: Principal, at: Instant) -> Instant:
+        """Up to when rules cannot tell the clocks of this person's salons from now."""
+        return self._shift_at(principal, at).until
+
+    def _shift_at(self, principal: Principal, at: Instant) -> Shift:
+        shift = self._shifts.get(principal.staff)
+        if shift is None or not shift.since <= at < shift.until:
+            shift = self._shift(principal, at)
+        return shift
+
     def _shift(self, principal: Principal, at: Instant) -> Shift:
         moments = [self._moment(post.salon, at) for post in principal.posts]
         shift = Shift(
@@ -170,9 +180,7 @@ class Bundle:
             peer: the address it comes from; None = not known.
         """
         device = principal.device
-        shift = self._shifts.get(principal.staff)
-        if shift is None or not shift.since <= at < shift.until:
-            shift = self._shift(principal, at)
+        shift = self._shift_at(principal, at)
         key = (
             principal.staff,
             principal.narrowed_to,
@@ -370,6 +378,8 @@ def _ways(adapter: Adapter) -> Ways:
     for route in adapter.routes.routes:
         if route.kind is RouteKind.RULED:
             showing.setdefault(route.resource.name, set()).add(route.action)
+            for variant in route.variants.values():
+                showing[route.resource.name].add(variant.action)
             if route.method in SENDING:  # the pipeline takes no body with others
                 sending.setdefault(route.resource.name, set()).add(route.action)
     return Ways(

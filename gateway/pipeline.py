@@ -9,118 +9,88 @@ INVARIANTS, each with a test of its name in tests/unit/test_pipeline.py:
 * one_entry: every request that a rule decided leaves exactly one answer entry, written
   before a byte of the answer goes out; a write leaves an intent before it is forwarded.
 * no_exception_allows: whatever a stage raises, the client gets a refusal.
-* one_clock_reading, one_bundle: a request lives in one instant, under one policy. Only a
-  streamed answer may outlive its policy: it is judged again by each one that follows.
+* one_clock_reading, one_bundle: a request lives in one instant, under one policy. Only what
+  flows may outlive its verdict: it is judged again (`flowing.py`), and leaves an end entry.
 
 Each stage hands out the only value that the next one takes (`Guarded`, `CanonicalTarget`,
 `Principal`, `CurrentPrincipal`, `StandingPrincipal`, `Permit`, `MaskedBody`), so a stage
 that is forgotten does not type-check.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+import dataclasses
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.audit.entry import MAX_PATH_CHARACTERS, Entry, Phase
 from gateway.audit.quota import RefusalQuota
 from gateway.bundle import Bundle
 from gateway.domain.access import Window
-from gateway.domain.decision import Denial, Passage, Permit, Refusal
-from gateway.domain.errors import GatewayError, OperatorError, RequestError, UpstreamError
+from gateway.domain.decision import Clearance, Denial, Passage, Permit, Refusal
+from gateway.domain.errors import (
+    BudgetSpentError,
+    GatewayError,
+    OperatorError,
+    RequestError,
+    UpstreamError,
+)
 from gateway.domain.http import (
-    BODYLESS,
     MISSING,
-    REDIRECTS,
     SAFE_METHODS,
     SENDING,
     Answer,
     BodySource,
     CanonicalTarget,
+    Channel,
+    Close,
+    Conversation,
+    Format,
     Headers,
     Inbound,
     Outcome,
 )
+from gateway.domain.question import Condition
 from gateway.domain.reason import STATUS, Cause, Reason
 from gateway.domain.record import Asker, RecordNote
 from gateway.domain.subject import Principal, Role, StaffId
 from gateway.domain.time import Instant
-from gateway.enforcer.facts import Network
+from gateway.doorway import Doorway
+from gateway.enforcer.budget import Budgets
 from gateway.enforcer.ruling import Ruling
 from gateway.events import Event, emit
-from gateway.identity.claims import Claims, TokenPolicy, verify
+from gateway.flowing import Asked, BundleSource, Flow, Flows, Verdict
+from gateway.identity.claims import Claims
 from gateway.identity.credential import credential
 from gateway.identity.principal import resolve
 from gateway.identity.session import StandingPrincipal, require_current, require_standing
-from gateway.mapping.client_address import client_address
-from gateway.mapping.guard import Guarded, WireLimits, guard
-from gateway.mapping.hygiene import answer_headers, location, request_headers
-from gateway.mapping.query import require_answerable
+from gateway.identity.verified import VerifiedTokens
+from gateway.mapping.asked_body import ASKING, require_body_answerable
+from gateway.mapping.guard import Guarded, guard
+from gateway.mapping.parameters import Exact
+from gateway.mapping.query import asked_as, require_answerable
 from gateway.mapping.routes import Route, RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
-from gateway.masking.cut import (
-    MAX_CUT_BODY,
-    NO_SUCH_RECORD_DETAIL,
-    Cut,
-    content_is_json,
-    cut,
-    cut_error,
-)
+from gateway.mapping.websocket import require_handshake, require_no_upgrade, socket_headers
+from gateway.masking.cut import MAX_CUT_BODY, NO_SUCH_RECORD_DETAIL, Cut
+from gateway.masking.events import EventCut
+from gateway.masking.mediatype import content_fits
 from gateway.masking.writes import (
     fields_sent,
     read_body,
     require_json_body,
     require_writable,
 )
-from gateway.ports import (
-    AuditTrail,
-    Clock,
-    EpochStore,
-    Labels,
-    Meter,
-    Upstream,
-    UpstreamAnswer,
-)
-from gateway.records import Bench, Touched, asker_of, changes, judge_change, seat
+from gateway.ports import AuditTrail, Clock, EpochStore, Labels, Meter, Upstream
+from gateway.records import Touched, asker_of, changes, judge_change, seat
+from gateway.relay import relay
 from gateway.shadow import Case, Shadow
+from gateway.showing import Readable, Sight, Totals, cut_message, shown, streamed
 
 NO_ROLE = Role("role:-")  # nobody's: an entry shows no empty list
 NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
-
-
-class BundleSource(Protocol):
-    """Where the current policy is. Asked once per request."""
-
-    def current(self) -> Bundle:
-        """The last good bundle."""
-        ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doorway:
-    """How the gateway is set up towards both sides: gateway.yaml, as far as requests care.
-
-    Attributes:
-        cookie: the one cookie that may carry the token; None = `Authorization` only.
-        origins: our own, for unsafe methods with the cookie.
-        preserve_host: the CRM gets the Host that the client named (Django and others check it).
-        upstream_origin: scheme, host and port of the CRM, to recognise its own redirects.
-        inject: headers that the CRM gets from us.
-        lookup_headers: those it gets instead with a look-up: the gateway's own credentials.
-        trusted_proxies: whose word on where a request comes from is taken.
-    """
-
-    limits: WireLimits
-    tokens: TokenPolicy
-    max_request_body: int
-    upstream_origin: str
-    cookie: str | None = None
-    origins: frozenset[str] = frozenset()
-    inject: Headers = ()
-    lookup_headers: Headers = ()
-    trusted_proxies: tuple[Network, ...] = ()
-    pass_cookies: frozenset[str] = frozenset()
-    forward_token: bool = False
-    preserve_host: bool = False
+SWITCHED = 101  # RFC 9110 15.2.2: the status of a WebSocket's entry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,26 +102,14 @@ class Judged:
         content_type: what to say of it; None = nothing to say.
         value: the body, strictly parsed.
         fields: what it would change, by name.
+        conditions: what it leaves to be checked on each record, where it only asks.
     """
 
     body: bytes | None = None
     content_type: str | None = None
     value: Mapping[str, Any] | None = None
     fields: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What a request is judged by again while its answer still flows.
-
-    Attributes:
-        claims: who asked; None on a `public` route, where nobody said so.
-    """
-
-    guarded: Guarded
-    target: CanonicalTarget
-    claims: Claims | None
-    request_id: str
+    conditions: tuple[Condition, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,8 +118,10 @@ class Pipeline:
 
     Attributes:
         quotas: how many 401s may still be entered, for strangers and for each person on the
-            roster (a lost phone that keeps asking); the only thing here that one request
-            leaves behind for the next.
+            roster (a lost phone that keeps asking).
+        budgets: how often each person may still make an exact look-up.
+        flows: what outlives its request. With the two above, all that one request leaves
+            behind for the next.
     """
 
     bundles: BundleSource
@@ -173,6 +133,20 @@ class Pipeline:
     meter: Meter
     new_request_id: Callable[[], str]
     quotas: dict[StaffId | None, RefusalQuota] = field(default_factory=dict)
+    budgets: Budgets = field(default_factory=Budgets)
+    flows: Flows = field(init=False)
+    _tokens: VerifiedTokens = field(init=False)
+
+    def __post_init__(self) -> None:
+        flows = Flows(
+            bundles=self.bundles,
+            clock=self.clock,
+            epochs=self.epochs,
+            meter=self.meter,
+            judge=self._judge_again,
+        )
+        object.__setattr__(self, "flows", flows)
+        object.__setattr__(self, "_tokens", VerifiedTokens(self.doorway.tokens))
 
     async def run(self, inbound: Inbound, body: BodySource) -> Outcome:
         """Answer one request. Never raises, except when it is cancelled."""
@@ -191,37 +165,37 @@ class Pipeline:
         )
         window: Window | None = None
         try:
-            peer = self._peer(inbound)
+            peer = self.doorway.peer_of(inbound)
             entry = replace(entry, peer=peer or inbound.peer, unplaced=peer is None)
             guarded = guard(inbound, self.doorway.limits)
             target = canonical(guarded)
             match = find(bundle.adapter.routes, inbound.method, target)
+            asked = Asked(guarded=guarded, target=target, entry=entry)
             if match is not None and match.route.kind is RouteKind.PUBLIC:
-                passed = await self._pass(
-                    Passage(reason=Reason.PUBLIC), guarded, target, body, entry, started
-                )
-                return self._watched(passed, bundle, guarded, target, None, entry)
+                verdict = Verdict(bundle=bundle)
+                return await self._pass(Reason.PUBLIC, asked, match, verdict, body, started)
             claims = self._identify(guarded, now)
             entry = replace(entry, staff=claims.staff, device=claims.device)
             principal = resolve(claims, bundle.people)
             entry = _with_person(entry, principal)
             current = require_current(principal, await self._floor(principal))
             person = require_standing(current, bundle.today(principal.home.salon, now))
-            match = _require_mapped(match)
+            match = asked_as(_require_mapped(match), target.query)
+            asked = dataclasses.replace(asked, claims=claims, principal=principal, entry=entry)
+            until = _until(bundle, claims, principal, now)
             if match.route.kind is RouteKind.PASS:
-                passed = await self._pass(
-                    Passage(reason=Reason.PASSED), guarded, target, body, entry, started, principal
-                )
-                return self._watched(passed, bundle, guarded, target, claims, entry)
+                verdict = Verdict(bundle=bundle, until=until)
+                return await self._pass(Reason.PASSED, asked, match, verdict, body, started)
             window = bundle.window(person.home.salon, now)
             entry = _with_route(entry, match, window)
+            offered = _offered(guarded, match.route)
             ruling = self._rule(bundle, person, match, now, peer)
-            entry = replace(entry, facts=ruling.noted)
             if isinstance(ruling.decision, Denial):
+                entry = replace(entry, facts=ruling.noted)
                 window = bundle.window(ruling.decision.salon or person.home.salon, now)
                 return await self._deny(ruling.decision, entry, window, started)
             permit = ruling.decision
-            entry = replace(entry, rules=permit.by, exempt=permit.exempt)
+            entry = replace(entry, facts=ruling.noted, rules=permit.by, exempt=permit.exempt)
             change = changes(guarded.method, match.route)
             bench = seat(bundle, person, match.route, permit, now, peer, change=change)
             shadow = Shadow(
@@ -237,9 +211,11 @@ class Pipeline:
                     request_id=entry.request_id,
                 )
             )
-            require_answerable(match.route, target.query, bench.secret)
-            sent = await self._judged_body(guarded, body, match)
-            entry = replace(entry, sent=tuple(sorted(sent.fields)))
+            conditions = require_answerable(match.route, target.query, bench.secret)
+            self._spend(person, match.route)
+            sent = await self._judged_body(guarded, body, match, bench.secret)
+            if sent.fields:
+                entry = replace(entry, sent=tuple(sorted(sent.fields)))
             touched = await self._judged_records(
                 bundle, guarded, target, match, permit, asker_of(bundle, person, now), sent, shadow
             )
@@ -253,8 +229,20 @@ class Pipeline:
             )
             await shadow.judge(target.query, sent.value, sent.fields)
             entry = shadow.entered(entry)
-            entry, answer = await self._exchange(
-                guarded, target, match, permit, bench, principal, sent, entry, shadow
+            sight = Sight(
+                guarded=guarded,
+                match=match,
+                permit=permit,
+                bench=bench,
+                routes=bundle.adapter.routes,
+                conditions=(*conditions, *sent.conditions),
+            )
+            asked = dataclasses.replace(asked, entry=entry)
+            verdict = Verdict(bundle=bundle, until=until, sight=sight)
+            entry, answer = (
+                await self._exchange(asked, principal, sight, verdict, sent, shadow)
+                if offered is None
+                else await self._open(asked, permit, verdict, offered, Reason.RULE_ALLOWS)
             )
         except GatewayError as error:
             return await self._refuse(entry, error, window, started)
@@ -267,18 +255,14 @@ class Pipeline:
             if entry.exempt:
                 self.meter.exempt_access(principal.home.first_role, match.route.resource.name)
             self._count(entry, started)
-            return self._watched(answer, bundle, guarded, target, claims, entry)
+            return answer
 
     # -- who ------------------------------------------------------------------------------
-
-    def _peer(self, inbound: Inbound) -> str | None:
-        """Where the request comes from; None = not known."""
-        return client_address(inbound.peer, inbound.headers, self.doorway.trusted_proxies)
 
     def _identify(self, guarded: Guarded, now: Instant) -> Claims:
         """One credential → claims we vouch for."""
         token = credential(guarded, cookie=self.doorway.cookie, own_origins=self.doorway.origins)
-        return verify(token, self.doorway.tokens, now)
+        return self._tokens.verify(token, now)
 
     async def _floor(self, principal: Principal) -> int | None:
         return await self.epochs.floor(principal.staff, principal.device)
@@ -299,8 +283,19 @@ class Pipeline:
         self.meter.decided(self.clock.monotonic() - started)
         return ruling
 
-    async def _judged_body(self, guarded: Guarded, body: BodySource, match: RouteMatch) -> Judged:
-        """Read what the client sends, and name the fields in it."""
+    def _spend(self, person: StandingPrincipal, route: Route) -> None:
+        """Count an exact look-up against the person's allowance."""
+        for name, parameter in route.query.items():
+            if isinstance(parameter, Exact):
+                key = (person.staff, route.template, name)
+                wait = self.budgets.spend(key, parameter.allowance, self.clock.monotonic())
+                if wait is not None:
+                    raise BudgetSpentError(wait)
+
+    async def _judged_body(
+        self, guarded: Guarded, body: BodySource, match: RouteMatch, secret: frozenset[str]
+    ) -> Judged:
+        """Read what the client sends; name the fields in it, or what it asks about."""
         if not _has_body(guarded):
             return Judged()
         if guarded.method not in SENDING:
@@ -311,6 +306,9 @@ class Pipeline:
         content_type = require_json_body(guarded.headers)
         value = read_body(data)
         route = match.route
+        if route.asks is not None and route.action in ASKING:
+            asked = require_body_answerable(route, value, secret)
+            return Judged(body=data, content_type=content_type, value=value, conditions=asked)
         sent = fields_sent(value, route.resource, record=match.record, ids=_id_members(route))
         return Judged(body=data, content_type=content_type, value=value, fields=sent)
 
@@ -339,16 +337,20 @@ class Pipeline:
     async def _looked_up(self, permit: Permit, guarded: Guarded, target: CanonicalTarget) -> bytes:
         """The CRM's record, as it is before the change. Nothing of it goes to the client."""
         door = self.doorway
-        headers = self._outgoing(guarded, "", cut=True, inject=door.lookup_headers or door.inject)
-        answer = await self.upstream.send(
-            permit, method="GET", target=target, headers=_without_body(headers), body=None
+        headers = door.outgoing(
+            guarded, "", cut=Format.JSON, inject=door.lookup_headers or door.inject
+        )
+        answer = Readable(
+            await self.upstream.send(
+                permit, method="GET", target=target, headers=_without_body(headers), body=None
+            )
         )
         try:
             if answer.status in MISSING:
                 raise RequestError(
                     Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING
                 )
-            if answer.status != 200 or not content_is_json(answer.headers):
+            if answer.status != 200 or not content_fits(answer.headers, Format.JSON):
                 raise UpstreamError(
                     Reason.LOOKUP_FAILED, "The CRM did not show the record that this would change."
                 )
@@ -360,26 +362,23 @@ class Pipeline:
 
     async def _exchange(
         self,
-        guarded: Guarded,
-        target: CanonicalTarget,
-        match: RouteMatch,
-        permit: Permit,
-        bench: Bench,
+        asked: Asked,
         principal: Principal,
+        sight: Sight,
+        verdict: Verdict,
         sent: Judged,
-        entry: Entry,
         shadow: Shadow,
     ) -> tuple[Entry, Answer]:
         """Forward, cut, make sure that the person is still logged in, and enter it all.
 
         Nothing of the answer leaves before its entry is on disk.
         """
-        plan = bench.plan
+        guarded, entry = asked.guarded, asked.entry
         write = guarded.method not in SAFE_METHODS
-        headers = self._outgoing(guarded, entry.request_id, cut=not plan.nothing_to_do)
+        headers = self.doorway.outgoing(guarded, entry.request_id, cut=sight.cuts)
         headers = shadow.headers(headers)
         # Whether a record may be seen, only the record tells; the client gets its head alone.
-        method = "GET" if guarded.method == "HEAD" and permit.refuses else guarded.method
+        method = "GET" if guarded.method == "HEAD" and sight.picks else guarded.method
         if sent.content_type is not None:
             headers = _with_content_type(headers, sent.content_type)
         if write:
@@ -387,7 +386,7 @@ class Pipeline:
         began = self.clock.monotonic()
         try:
             forwarded = await self.upstream.send(
-                permit, method=method, target=target, headers=headers, body=sent.body
+                sight.permit, method=method, target=asked.target, headers=headers, body=sent.body
             )
         except Exception as error:
             # Only a connection that was never made proves that nothing was applied.
@@ -396,230 +395,243 @@ class Pipeline:
                 raise _applied_not_shown(error, entry.request_id) from error
             raise
         try:
-            forwarded = await shadow.hear(forwarded, self.clock.monotonic)
-            answer, made = await self._shown(forwarded, guarded, match, permit, bench)
+            heard = await shadow.hear(
+                forwarded if sight.as_it_is else Readable(forwarded), self.clock.monotonic
+            )
+            seen = await shown(heard, sight, self.doorway)
             self.meter.forwarded(self.clock.monotonic() - began)
             require_current(principal, await self._floor(principal))
-            shadow.measure(made)
-            entry = replace(shadow.entered(entry), status=answer.status, reason=shadow.reason)
-            if made is not None:
-                entry = replace(
-                    entry,
-                    shown=made.shown_fields,
-                    hidden=made.hidden_fields,
-                    refused=made.refused,
-                )
-                # Of a change, the record counts as it was judged: before it was changed.
-                if not changes(guarded.method, match.route):
-                    entry = _with_note(entry, made.note)
-            elif plan.nothing_to_do:
-                entry = replace(entry, whole=True)
+            shadow.measure(seen.made)
+            answer, entry = seen.answer, shadow.entered(entry)
+            entry = _with_cut(entry, seen.made)
+            entry = replace(
+                entry,
+                status=answer.status,
+                reason=shadow.reason,
+                whole=sight.as_it_is and seen.made is None,
+            )
+            # Of a change, the record counts as it was judged: before it was changed.
+            if seen.made is not None and not sight.change:
+                entry = _with_note(entry, seen.made.note)
             await self.audit.append(entry)
         except BaseException as error:
             await forwarded.close()
             if write and isinstance(error, Exception):
                 raise _applied_not_shown(error, entry.request_id) from error
             raise
-        if made is not None:
-            for field_class, count in made.dropped.items():
-                self.meter.dropped(match.route.resource.name, field_class, count)
-            if made.refused:
-                self.meter.records_refused(match.route.resource.name, made.refused)
+        if seen.made is not None:
+            self._count_cut(sight, seen.made)
         shadow.count(self.meter)
-        return entry, answer
+        asked = dataclasses.replace(asked, entry=entry, cuttable=seen.totals is not None)
+        return entry, self._flowing(answer, asked, verdict, forwarded.close, seen.totals)
 
-    def _outgoing(
-        self, guarded: Guarded, request_id: str, *, cut: bool, inject: Headers | None = None
-    ) -> Headers:
-        door = self.doorway
-        return request_headers(
-            guarded,
-            inject=door.inject if inject is None else inject,
-            pass_cookies=door.pass_cookies,
-            forward_token=door.forward_token,
-            request_id=request_id,
-            peer=guarded.peer,
-            secure=guarded.secure,
-            host="".join(guarded.values("host")),
-            cut=cut,
-            preserve_host=door.preserve_host,
-        )
-
-    async def _shown(
-        self,
-        answer: UpstreamAnswer,
-        guarded: Guarded,
-        match: RouteMatch,
-        permit: Permit,
-        bench: Bench,
-    ) -> tuple[Answer, Cut | None]:
-        """What of the CRM's answer may be seen: cut, or streamed if nothing is to be cut."""
-        plan, route = bench.plan, match.route
-        if plan.nothing_to_do:
-            return await self._streamed(answer, guarded), None
-        if answer.status in REDIRECTS or answer.status < 200:
-            raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
-        if permit.refuses and answer.status in MISSING and not changes(guarded.method, route):
-            # The same answer as for a record that is there but may not be seen.
-            raise RequestError(
-                Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING
-            )
-        headers = answer_headers(
-            answer.headers,
-            cut=True,
-            # Where records may be kept back, no header may count them all.
-            allowed=frozenset() if permit.refuses else route.answer_headers,
-            pass_cookies=self.doorway.pass_cookies,
-        )
-        head_only = guarded.method == "HEAD"
-        if answer.status in BODYLESS or (head_only and not permit.refuses):
-            await answer.close()
-            return Answer(status=answer.status, headers=headers), None
-        body = await answer.read(MAX_CUT_BODY)
-        if answer.status >= 400:
-            made = cut_error(body, plan, judges=bench.judges)
-        elif not body:
-            return Answer(status=answer.status, headers=headers), None
-        elif not content_is_json(answer.headers):
-            raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM's answer is not JSON.")
-        elif answer.status == 206:
-            raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM answered with a part only.")
-        else:
-            made = cut(body, plan, judge=bench.judge, judges=bench.judges)
-        shown = b"" if head_only else made.body
-        return Answer(status=answer.status, headers=headers, body=shown), made
-
-    async def _streamed(self, answer: UpstreamAnswer, guarded: Guarded) -> Answer:
-        """An answer that needs no cut, chunk by chunk."""
-        door = self.doorway
-        headers = answer_headers(
-            answer.headers, cut=False, allowed=frozenset(), pass_cookies=door.pass_cookies
-        )
-        if answer.status in REDIRECTS:
-            headers += self._own_location(answer, guarded)
-        if guarded.method == "HEAD" or answer.status in BODYLESS:
-            await answer.close()
-            return Answer(status=answer.status, headers=headers)
-        return Answer(status=answer.status, headers=headers, body=answer.stream())
-
-    def _own_location(self, answer: UpstreamAnswer, guarded: Guarded) -> Headers:
-        """Where a redirect leads: a path on the CRM's own origin, or nowhere."""
-        origins = [self.doorway.upstream_origin]
-        if self.doorway.preserve_host:  # then the CRM takes our name for its own
-            scheme = "https" if guarded.secure else "http"
-            origins.append(f"{scheme}://{''.join(guarded.values('host'))}")
-        for name, value in answer.headers:
-            if name.lower() == "location":
-                paths = (location(value, upstream=origin) for origin in origins)
-                path = next((path for path in paths if path is not None), None)
-                if path is None:
-                    break
-                return (("Location", path),)
-        raise UpstreamError(Reason.UPSTREAM_REDIRECT, "The CRM sent the request elsewhere.")
+    def _count_cut(self, sight: Sight, made: Cut) -> None:
+        resource = sight.match.route.resource.name
+        for field_class, count in made.dropped.items():
+            self.meter.dropped(resource, field_class, count)
+        if made.refused:
+            self.meter.records_refused(resource, made.refused)
+        if made.unmatched:
+            self.meter.records_unmatched(resource, made.unmatched)
 
     async def _pass(
         self,
-        passage: Passage,
-        guarded: Guarded,
-        target: CanonicalTarget,
+        reason: Reason,
+        asked: Asked,
+        match: RouteMatch,
+        verdict: Verdict,
         body: BodySource,
-        entry: Entry,
         started: float,
-        principal: Principal | None = None,
-    ) -> Answer:
+    ) -> Answer | Conversation:
         """A `pass` or `public` route: no rules, no cut, no entry; counted."""
+        passage = Passage(reason=reason)
+        offered = _offered(asked.guarded, match.route)
+        if offered is not None:
+            entry, opened = await self._open(asked, passage, verdict, offered, reason)
+            self._count(entry, started)
+            return opened
+        guarded, principal = asked.guarded, asked.principal
         answer = await self.upstream.send(
             passage,
             method=guarded.method,
-            target=target,
-            headers=self._outgoing(guarded, entry.request_id, cut=False),
+            target=asked.target,
+            headers=self.doorway.outgoing(guarded, asked.entry.request_id, cut=None),
             body=body.stream() if _has_body(guarded) else None,
         )
         try:
-            shown = await self._streamed(answer, guarded)
+            said = await streamed(answer, guarded, self.doorway, personal=principal is not None)
             if principal is not None:
                 require_current(principal, await self._floor(principal))
         except BaseException:
             await answer.close()
             raise
-        self._count(replace(entry, reason=passage.reason, status=shown.status), started)
-        return shown
+        entry = replace(asked.entry, reason=reason, status=said.status)
+        self._count(entry, started)
+        asked = dataclasses.replace(asked, entry=entry)
+        return self._flowing(said, asked, verdict, answer.close, None)
 
     # -- while it flows -------------------------------------------------------------------
 
-    def _watched(
+    def _flowing(
         self,
         answer: Answer,
-        bundle: Bundle,
-        guarded: Guarded,
-        target: CanonicalTarget,
-        claims: Claims | None,
-        entry: Entry,
+        asked: Asked,
+        verdict: Verdict,
+        close: Callable[[], Awaitable[None]],
+        totals: Totals | None,
     ) -> Answer:
-        """The answer; one that flows does so only as long as the policy in force allows it."""
+        """The answer; one that flows does so only as long as it may."""
         if isinstance(answer.body, bytes):
             return answer
-        asked = Asked(guarded=guarded, target=target, claims=claims, request_id=entry.request_id)
-        return replace(answer, body=self._flow(answer.body, bundle, asked))
+        flow = self.flows.begin(asked, verdict)
 
-    async def _flow(
-        self, chunks: AsyncIterator[bytes], bundle: Bundle, asked: Asked
-    ) -> AsyncIterator[bytes]:
-        """Chunk by chunk. What has begun is judged again before the next chunk, once a policy.
+        async def over() -> None:
+            try:
+                await close()
+            finally:
+                await self._enter_end(flow, totals)
 
-        Raises:
-            GatewayError: the policy in force now refuses it; the shell cuts the connection.
-        """
+        through = None if totals is None else EventCut(self._cutter(flow, totals))
+        return dataclasses.replace(answer, body=flow.pieces(answer.body, over, through))
+
+    async def _open(
+        self,
+        asked: Asked,
+        clearance: Clearance,
+        verdict: Verdict,
+        offered: tuple[str, ...],
+        reason: Reason,
+    ) -> tuple[Entry, Conversation]:
+        """Open a WebSocket to the CRM; the client's is accepted once its entry is on disk."""
+        guarded, principal, sight = asked.guarded, asked.principal, verdict.sight
+        headers = self.doorway.outgoing(
+            guarded, asked.entry.request_id, cut=None if sight is None else sight.cuts
+        )
+        crm = await self.upstream.converse(
+            clearance, target=asked.target, headers=socket_headers(headers), subprotocols=offered
+        )
         try:
-            async for chunk in chunks:
-                while (current := self.bundles.current()) is not bundle:
-                    await self._require_still(current, asked)
-                    bundle = current
-                yield chunk
-        finally:
-            finish = getattr(chunks, "aclose", None)
-            if finish is not None:
-                await finish()
-
-    async def _require_still(self, bundle: Bundle, asked: Asked) -> None:
-        """Let it flow on, or say why not: event, counter, and the error that cuts it."""
-        try:
-            await self._judge_again(bundle, asked)
-        except Exception as error:
-            # Also a bug of ours ends it: what cannot be judged does not flow on.
-            reason = error.reason if isinstance(error, GatewayError) else Reason.INTERNAL_ERROR
-            self.meter.stream_cut()
-            emit(Event.STREAM_CUT_OFF, error, request_id=asked.request_id, reason=reason)
+            if principal is not None:
+                require_current(principal, await self._floor(principal))
+            entry = replace(
+                asked.entry,
+                status=SWITCHED,
+                reason=reason,
+                whole=sight is not None and sight.as_it_is,
+            )
+            if sight is not None:
+                await self.audit.append(entry)
+        except BaseException:
+            await crm.close(Close.GOING_AWAY, "")
             raise
+        totals = None if sight is None or sight.as_it_is else Totals()
+        asked = dataclasses.replace(asked, entry=entry, cuttable=totals is not None)
+        flow = self.flows.begin(asked, verdict)
 
-    async def _judge_again(self, bundle: Bundle, asked: Asked) -> None:
-        """Every stage up to the decision, as if it were asked now, with nothing to be hidden.
+        async def converse(client: Channel) -> None:
+            try:
+                await relay(
+                    client,
+                    crm,
+                    downward=_as_it_is if totals is None else self._message(flow, totals),
+                    upward=_as_it_is if totals is None else _nothing_up,
+                    still=flow.still,
+                    changed=flow.ended,
+                )
+            finally:
+                self.flows.forget(flow)
+                await self._enter_end(flow, totals)
+
+        return entry, Conversation(subprotocol=crm.subprotocol, converse=converse)
+
+    def _cutter(self, flow: Flow, totals: Totals) -> Callable[[bytes], bytes | None]:
+        """Cuts each message under the policy that is in force by then."""
+
+        def cut_one(document: bytes) -> bytes | None:
+            sight = flow.verdict.sight
+            if sight is None or sight.as_it_is:
+                return document
+            return cut_message(document, sight, totals)
+
+        return cut_one
+
+    def _message(self, flow: Flow, totals: Totals) -> Callable[[str | bytes], str | bytes | None]:
+        cut_one = self._cutter(flow, totals)
+
+        def downward(message: str | bytes) -> str | bytes | None:
+            if isinstance(message, bytes):
+                raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM sent a message of bytes.")
+            cut = cut_one(message.encode())
+            return None if cut is None else cut.decode()
+
+        return downward
+
+    async def _enter_end(self, flow: Flow, totals: Totals | None) -> None:
+        """What a flow showed in all, and what ended it: entered, unless nobody would miss it."""
+        asked, error = flow.asked, flow.error
+        if totals is None and error is None:
+            return
+        entry = replace(asked.entry, phase=Phase.END, at=self.clock.now(), status=None)
+        if error is not None:
+            entry = replace(entry, reason=error.reason, cause=error.cause)
+        if totals is not None:
+            entry = replace(
+                entry,
+                shown=tuple(sorted(totals.shown)),
+                hidden=tuple(sorted(totals.hidden)),
+                refused=totals.refused,
+            )
+            resource = entry.resource or "-"
+            for field_class, count in totals.dropped.items():
+                self.meter.dropped(resource, field_class, count)
+            if totals.refused:
+                self.meter.records_refused(resource, totals.refused)
+        try:
+            await self.audit.append(entry)
+        except GatewayError as failed:
+            emit(Event.END_NOT_ENTERED, failed, request_id=entry.request_id)
+
+    async def _judge_again(self, asked: Asked) -> Verdict:
+        """Every stage up to the decision, as if it were asked now.
 
         Raises:
             GatewayError: it would be refused, or would have to be cut, which is too late.
         """
-        now = self.clock.now()
+        now, bundle = self.clock.now(), self.bundles.current()
         guarded, target = asked.guarded, asked.target
         match = _require_mapped(find(bundle.adapter.routes, guarded.method, target))
         if match.route.kind is RouteKind.PUBLIC:
-            return
-        if asked.claims is None:
+            return Verdict(bundle=bundle)
+        claims = asked.claims
+        if claims is None:
             # It was public when they asked.
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.NO_CREDENTIAL)
-        principal = resolve(asked.claims, bundle.people)
+        if now >= claims.expires_at:
+            raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.EXPIRED)
+        principal = resolve(claims, bundle.people)
         current = require_current(principal, await self._floor(principal))
         person = require_standing(current, bundle.today(principal.home.salon, now))
+        until = _until(bundle, claims, principal, now)
+        match = asked_as(match, target.query)
         if match.route.kind is RouteKind.PASS:
-            return
-        peer = self._peer(guarded)
+            return Verdict(bundle=bundle, until=until)
+        peer = self.doorway.peer_of(guarded)
         decision = self._rule(bundle, person, match, now, peer).decision
         if isinstance(decision, Denial):
             raise RequestError(decision.reason)
         change = changes(guarded.method, match.route)
         bench = seat(bundle, person, match.route, decision, now, peer, change=change)
-        require_answerable(match.route, target.query, bench.secret)
-        if not bench.plan.nothing_to_do:
+        sight = Sight(
+            guarded=guarded,
+            match=match,
+            permit=decision,
+            bench=bench,
+            routes=bundle.adapter.routes,
+            conditions=require_answerable(match.route, target.query, bench.secret),
+        )
+        if not sight.as_it_is and not asked.cuttable:
             raise UpstreamError(Reason.ANSWER_NOT_CUT, "An answer that has begun cannot be cut.")
+        return Verdict(bundle=bundle, until=until, sight=sight)
 
     # -- the last word --------------------------------------------------------------------
 
@@ -656,6 +668,7 @@ class Pipeline:
             opens_at=window.opens_at if window and reason is Reason.OUTSIDE_HOURS else None,
             timezone=window.timezone if window else "UTC",
             cause=error.cause,
+            retry_seconds=error.wait if isinstance(error, BudgetSpentError) else None,
         )
 
     async def _enter_refusal(self, entry: Entry) -> None:
@@ -716,6 +729,28 @@ def _require_mapped(match: RouteMatch | None) -> RouteMatch:
     return match
 
 
+def _offered(guarded: Guarded, route: Route) -> tuple[str, ...] | None:
+    """The subprotocols that a request to a WebSocket offers; None = the route is none."""
+    if route.websocket:
+        return require_handshake(guarded)
+    require_no_upgrade(guarded)
+    return None
+
+
+def _until(bundle: Bundle, claims: Claims, principal: Principal, now: Instant) -> Instant:
+    """Up to when a verdict on this person is good: their salons' clocks, and the token's end."""
+    return min(bundle.until(principal, now), claims.expires_at)
+
+
+def _as_it_is(message: str | bytes) -> str | bytes:
+    return message
+
+
+def _nothing_up(_message: str | bytes) -> str | bytes:
+    """Where the CRM's messages are cut, nobody knows what a message to it asks or changes."""
+    raise RequestError(Reason.BODY_INVALID, "Nothing can be sent here; ask by a request.")
+
+
 def _with_person(entry: Entry, principal: Principal) -> Entry:
     first = principal.home.first_role
     others = sorted({role for post in principal.posts for role in post.acting} - {first})
@@ -743,10 +778,22 @@ def _with_route(entry: Entry, match: RouteMatch, window: Window) -> Entry:
     )
 
 
+def _with_cut(entry: Entry, made: Cut | None) -> Entry:
+    if made is None:
+        return entry
+    return replace(
+        entry,
+        shown=made.shown_fields,
+        hidden=made.hidden_fields,
+        refused=made.refused,
+        unmatched=made.unmatched,
+    )
+
+
 def _with_records(entry: Entry, touched: Touched) -> Entry:
     """The records that a change names besides the path's, and what was known of a single one."""
     further = tuple(record for record in touched.ids if record != entry.record)
-    return _with_note(replace(entry, ids=further), touched.note)
+    return _with_note(replace(entry, ids=further) if further else entry, touched.note)
 
 
 def _with_note(entry: Entry, note: RecordNote | None) -> Entry:

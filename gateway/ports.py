@@ -12,7 +12,7 @@ from typing import Protocol
 from gateway.audit.entry import Entry
 from gateway.domain.access import WindowState
 from gateway.domain.decision import Clearance
-from gateway.domain.http import CanonicalTarget, Headers
+from gateway.domain.http import CanonicalTarget, Channel, Headers
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
@@ -119,35 +119,6 @@ class UpstreamAnswer(Protocol):
 
     async def close(self) -> None:
         """Give the connection back, or drop it if the body was not read. Safe to call twice."""
-        ...
-
-
-class Channel(Protocol):
-    """One open WebSocket, on either side, as whole messages. Pings are its own business."""
-
-    @property
-    def subprotocol(self) -> str | None:
-        """What both ends agreed to speak; None = nothing in particular."""
-        ...
-
-    async def receive(self) -> str | bytes | None:
-        """The next message, text or binary; None = the other end has closed.
-
-        Raises:
-            GatewayError: too large, or it broke off.
-        """
-        ...
-
-    async def send(self, message: str | bytes) -> None:
-        """Send one message; waits while the other end takes nothing.
-
-        Raises:
-            GatewayError: it is gone, or takes nothing for too long.
-        """
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """Say why and end it (RFC 6455 7.4). Safe to call twice, and on what is gone."""
         ...
 
 
@@ -270,6 +241,10 @@ class Meter(Protocol):
 
     def records_refused(self, resource: str, count: int) -> None:
         """Count records that were kept back: they exist, but their facts or salon refuse."""
+        ...
+
+    def records_unmatched(self, resource: str, count: int) -> None:
+        """Count records left out since only what is hidden of them answers the question."""
         ...
 
     def would_deny(self, role: Role, resource: str, action: str, reason: Reason) -> None:

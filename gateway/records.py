@@ -26,6 +26,7 @@ from gateway.domain.resource import Resource
 from gateway.domain.subject import Principal
 from gateway.domain.time import Instant
 from gateway.enforcer.index import READ
+from gateway.mapping.asked_body import ASKING
 from gateway.mapping.ids import ids_named
 from gateway.mapping.lookup import Lookup, lookup_target
 from gateway.mapping.routes import Route, RouteMatch
@@ -37,8 +38,6 @@ from gateway.masking.plan import Plan
 
 # What makes a record: its facts are what is sent, since there is nothing to look up yet.
 CREATING = frozenset({"create", "send"})
-# What only asks, whatever the method: a search by POST.
-ASKING = frozenset({"list", "read", "search"})
 
 Fetch = Callable[[CanonicalTarget], Awaitable[bytes]]  # a look-up's whole answer
 

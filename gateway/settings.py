@@ -164,7 +164,9 @@ class Limits(Strict):
     """Bounds of one request. Beyond them it is refused, never cut short."""
 
     request_body_bytes: Annotated[int, Field(ge=1, le=2**31)] = 2 * 2**20
+    stream_body_bytes: Annotated[int, Field(ge=1, le=2**40)] = 64 * 2**20  # of a `pass` route
     body_timeout_seconds: Seconds = 30.0
+    body_min_bytes_per_second: Annotated[int, Field(ge=1, le=2**30)] = 1024  # of a streamed one
     idle_timeout_seconds: Seconds = 30.0  # between requests, and for a whole request head
     connections: Annotated[int, Field(ge=1, le=1_000_000)] = 4096
     connections_per_peer: Annotated[int, Field(ge=1, le=1_000_000)] = 512

@@ -19,11 +19,13 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from msgspec import structs
+
 from gateway.audit.entry import Entry
 from gateway.bundle import Bundle
 from gateway.domain.decision import Decision, Denial, Permit
 from gateway.domain.errors import GatewayError
-from gateway.domain.http import BODYLESS, REDIRECTS, CanonicalTarget, Headers
+from gateway.domain.http import BODYLESS, REDIRECTS, CanonicalTarget, Format, Headers
 from gateway.domain.obligation import REFUSED, RecordVerdict
 from gateway.domain.reason import Reason
 from gateway.domain.record import RecordState
@@ -34,11 +36,15 @@ from gateway.domain.time import Instant
 from gateway.enforcer.index import READ
 from gateway.enforcer.ruling import Ruling
 from gateway.events import Event, emit
+from gateway.mapping.asked_body import ASKING, require_body_answerable
 from gateway.mapping.query import require_answerable
 from gateway.mapping.routes import RouteMatch
-from gateway.masking.cut import MAX_CUT_BODY, Cut, content_is_json, cut, cut_error
+from gateway.masking.coding import is_coded
+from gateway.masking.cut import MAX_CUT_BODY, Cut, cut_error
 from gateway.masking.facts import FactReader
+from gateway.masking.formats import cut_as
 from gateway.masking.judge import Judges, NodeOf, RecordJudge
+from gateway.masking.mediatype import content_fits
 from gateway.masking.plan import Node, Prefix
 from gateway.masking.walk import Walk
 from gateway.masking.writes import require_writable
@@ -179,7 +185,11 @@ class Shadow:
         bench = seat(
             case.bundle, case.person, route, full, case.at, case.peer, change=change, full=True
         )
-        require_answerable(route, query, bench.secret)
+        conditions = require_answerable(route, query, bench.secret)
+        if route.asks is not None and route.action in ASKING and value is not None:
+            conditions += require_body_answerable(route, value, bench.secret)
+        # Which records would fit, nobody has looked.
+        self.unknown = bool(conditions)
         verdict = full.whole
         if change:
             asker = asker_of(case.bundle, case.person, case.at)
@@ -217,7 +227,9 @@ class Shadow:
             return answer
         self._heard = Overheard(answer)
         streams = self.case.bench.plan.nothing_to_do
-        if streams and content_is_json(answer.headers) and answer.status not in BODYLESS:
+        route = self.case.match.route
+        readable = content_fits(answer.headers, route.format) and not is_coded(answer.headers)
+        if streams and readable and answer.status not in BODYLESS:
             await self._heard.gather(MAX_CUT_BODY, monotonic)
         return self._heard
 
@@ -247,11 +259,13 @@ class Shadow:
         elif plan.nothing_to_do or heard.status in BODYLESS:
             return
         elif heard.status in REDIRECTS:
-            self.would = Reason.UPSTREAM_REDIRECT
+            raise _NotKnownError  # where it leads, all rules may let it lead
         elif heard.status >= 400:
             if heard.body is not None:
                 self._measure_error(bench, heard.body, made)
-        elif heard.status == 206 or not content_is_json(heard.headers):
+        elif self.case.match.route.format is Format.EVENTS:
+            raise _NotKnownError
+        elif heard.status == 206 or not content_fits(heard.headers, self.case.match.route.format):
             self.would = Reason.ANSWER_NOT_CUT
         elif heard.too_large:
             self.would = Reason.ANSWER_TOO_LARGE
@@ -271,12 +285,14 @@ class Shadow:
     def _measure_records(self, bench: Bench, body: bytes) -> None:
         """Cut the answer by what all rules hide of it and those that count do not."""
         case = self.case
-        made = cut(
+        made = cut_as(
+            case.match.route.format,
             body,
             replace(bench.plan, depends=True),
             judge=self._difference(case.match.route.resource, case.ruling),
             judges=self._differences(),
             guards=_guards(bench) and not _guards(case.bench),
+            columns=case.match.route.columns,
         )
         self._dropped.update(made.dropped)
         self.hides = made.hidden_fields
@@ -328,7 +344,7 @@ class Shadow:
         """The entry, with what is known so far."""
         if not self._falls:
             return entry
-        return replace(
+        return structs.replace(
             entry,
             would=self.would,
             would_by=self.by,

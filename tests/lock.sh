@@ -1,5 +1,5 @@
 #!/bin/sh
-# lock.sh BIN: write both lock files anew. No registry address may stand in them.
+# lock.sh BIN: write all lock files anew. No registry address may stand in them.
 set -eu
 bin=$1
 "$bin/python" -m pip install --quiet uv
@@ -10,3 +10,7 @@ for name in requirements requirements-dev; do
     "$bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 \
         --generate-hashes --no-emit-index-url --no-header $extras pyproject.toml -o "$name.lock"
 done
+# Those who stand beside the gateway in `make bench`.
+"$bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-header tests/bench/requirements-bench.in \
+    -o requirements-bench.lock

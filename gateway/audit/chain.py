@@ -121,6 +121,7 @@ def entry_body(entry: Entry) -> bytes:
             "record_salon": entry.record_salon,
             "record_facts": entry.record_facts,
             "refused": entry.refused,
+            "unmatched": entry.unmatched,
             "would": entry.would,
             "would_by": tuple(map(str, entry.would_by)),
             "would_hide": entry.would_hide,

@@ -3,8 +3,9 @@
 Never in an entry: a token, a cookie, a query value, a body, a field's value.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from msgspec import Struct
 
 from gateway.domain.access import WindowState
 from gateway.domain.reason import Cause, Reason
@@ -21,11 +22,14 @@ class Phase(StrEnum):
     ANSWER = "answer"  # the only line of a read or a refusal; the last line of a write
     INTENT = "intent"  # a write, entered before it is forwarded
     TALLY = "tally"  # no request: `suppressed` refusals that no other line stands for
+    END = "end"  # of an answer that flowed: what it showed in all, and what ended it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One line of the trail. Both lines of a write carry the same `request_id`.
+class Entry(Struct, frozen=True, kw_only=True):
+    """One line of the trail. All lines of a request carry the same `request_id`.
+
+    A `Struct`, since every stage of a request makes the next entry of the one before:
+    `msgspec.structs.replace` does in 0.3 us what takes `dataclasses.replace` 13.
 
     Attributes:
         at: when the request came in (one clock reading per request).
@@ -45,6 +49,8 @@ class Entry:
         record_salon, record_facts: of the one record that was judged, as in `RecordNote`.
         whole: the CRM's answer went out as it came: nothing of it was to be cut.
         refused: how many records of the answer the rules kept back.
+        unmatched: how many were left out since what was searched for stands in nothing of them
+            that may be seen.
         would, would_by, would_hide, would_refuse: what observed rules, or an observed policy,
             would have done: refused the request for this reason by these rows, hidden these
             fields of the answer, kept back so many more of its records.
@@ -82,6 +88,7 @@ class Entry:
     record_salon: str | None = None
     record_facts: tuple[str, ...] = ()
     refused: int = 0
+    unmatched: int = 0
     would: Reason | None = None
     would_by: tuple[RuleRef, ...] = ()
     would_hide: tuple[str, ...] = ()

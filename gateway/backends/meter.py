@@ -132,6 +132,12 @@ RECORDS_REFUSED = _metric(
     "Records that were kept back: they exist, but their facts or their salon refuse.",
     "resource",
 )
+RECORDS_UNMATCHED = _metric(
+    Kind.COUNTER,
+    "records_unmatched_total",
+    "Records left out of an answer since only what is hidden of them fits the question.",
+    "resource",
+)
 WOULD_DENY = _metric(
     Kind.COUNTER,
     "would_deny_total",
@@ -232,6 +238,7 @@ METRICS: tuple[Metric, ...] = (
     EXEMPT,
     DROPPED,
     RECORDS_REFUSED,
+    RECORDS_UNMATCHED,
     WOULD_DENY,
     WOULD_HIDE,
     WOULD_REFUSE,
@@ -361,6 +368,10 @@ class PrometheusMeter(Collector):
     def records_refused(self, resource: str, count: int) -> None:
         """Count records that were kept back."""
         self._add(RECORDS_REFUSED, (resource,), count)
+
+    def records_unmatched(self, resource: str, count: int) -> None:
+        """Count records that did not fit a question by what may be seen of them."""
+        self._add(RECORDS_UNMATCHED, (resource,), count)
 
     def would_deny(self, role: Role, resource: str, action: str, reason: Reason) -> None:
         """Count a request that only an observation let pass."""

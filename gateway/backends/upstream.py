@@ -1,64 +1,53 @@
-"""The hop to the CRM: one request out, one answer back. Decides nothing.
+"""The hop to the CRM: one request out, one answer back. Decides nothing. Read this file first.
+
+    upstream_wire -> upstream_pool -> upstream_connection -> upstream_head, upstream_chunks
+    what is written   on which one     the exchange           what is read (upstream_reading)
 
 House rules:
-- The bytes of the target that are sent are the bytes that were decided on: what the library
-  made of them is compared before anything is sent.
-- Nothing is added that the caller did not give, but Host and the framing; nothing is followed,
-  decoded, remembered or **retried**: a write that was sent once is sent once.
+- The bytes of the target that are sent are the bytes that were decided on. Nothing is added
+  that the caller did not give, but Host and the framing; nothing is followed, decoded or
+  remembered.
+- What was sent once is sent once. The one exception: a request that changes nothing and has no
+  body (GET, HEAD, OPTIONS), on a connection that was used before and ended before any byte of
+  an answer came, is asked once more, on a fresh one (RFC 9112 9.3.1).
 - Every wait has a bound. Every fault leaves as an UpstreamError: UPSTREAM_UNREACHABLE when no
   connection was made (so nothing was sent), UPSTREAM_TIMEOUT and UPSTREAM_INVALID otherwise.
 - A connection is used again only after an answer that ended where it said it would. Whoever
   stops half-way (an error, a cancelled task, a consumer that leaves) drops the connection.
-
-`upstream_wire.py` holds what may be written and read, and what goes wrong between.
-
-A connection that the CRM closes while we send is an error to the person who asked. So the pool
-keeps idle ones for less time than common servers do (Node: 5 s), and each is looked at, down to
-the socket, before the first byte is written.
+- An answer whose end is only the end of the connection is taken if the CRM said that it would
+  close (HTTP/1.0, `Connection: close`), and within TLS only if the end itself is signed.
 """
 
 import asyncio
-import ssl
 from collections.abc import AsyncIterator
-from io import BytesIO
 
-import aiohttp
-from yarl import URL
-
+from gateway.backends.upstream_connection import Connection
+from gateway.backends.upstream_exchange import Exchange
+from gateway.backends.upstream_pool import Pool
+from gateway.backends.upstream_socket import UpstreamSockets
+from gateway.backends.upstream_upload import upload_chunks, upload_whole
 from gateway.backends.upstream_wire import (
-    FAULTS,
-    ExactRequest,
-    Feed,
-    fault,
-    framing,
-    given,
-    once,
-    require_method,
-    target_url,
+    broken_off,
+    origin_of,
+    request_head,
+    tls_context,
     too_large,
-    unreachable,
 )
 from gateway.domain.decision import Clearance
 from gateway.domain.errors import UpstreamError
-from gateway.domain.http import CanonicalTarget, Headers
-from gateway.domain.reason import Reason
+from gateway.domain.http import SAFE_METHODS, CanonicalTarget, Channel, Headers
 
-IDLE_SECONDS = 4.0
-MAX_HEADERS = 128  # of an answer; aiohttp's own bound, as Apache's (100) is in the wild
-MAX_HEADER_BYTES = 16 * 2**10  # one field; a long Content-Security-Policy has 8 KB
-MAX_WHOLE_BYTES = 2**20  # a body beyond it goes out in pieces, so that it blocks nobody
-
-_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+MAX_AT_ONCE_BYTES = 128 * 2**10  # a body beyond it goes out in pieces
 
 
-class AiohttpUpstream:
-    """`ports.Upstream` over HTTP/1.1 with aiohttp's client.
+class LeanUpstream:
+    """`ports.Upstream` over HTTP/1.1 with keep-alive connections of our own.
 
     Args:
         base_url: scheme, host and port of the CRM, no path.
-        connect_timeout_seconds: for TCP and TLS.
-        answer_timeout_seconds: from sending to the head of the answer. It stands still while
-            we wait for the client's next piece of a streamed body.
+        connect_timeout_seconds: for the name, TCP and TLS.
+        answer_timeout_seconds: from asking for a connection to the head of the answer. It
+            stands still while we wait for the client's next piece of a streamed body.
         read_timeout_seconds: between two pieces of an answer's body.
         total_timeout_seconds: for `UpstreamAnswer.read` as a whole.
         ca_file: for https, PEM file to trust instead of the system's; checking is never off.
@@ -79,15 +68,23 @@ class AiohttpUpstream:
         ca_file: str | None = None,
         max_connections: int = 100,
     ) -> None:
-        self._origin = _origin(base_url)
-        self._connect_seconds = connect_timeout_seconds
+        origin = origin_of(base_url)
+        self._host = origin.host_port_subcomponent or ""
         self._answer_seconds = answer_timeout_seconds
         self._read_seconds = read_timeout_seconds
         self._total_seconds = total_timeout_seconds
-        self._max_connections = max_connections
-        self._tls = _tls(ca_file) if self._origin.scheme == "https" else None
-        self._opened: aiohttp.ClientSession | None = None
-        self._closed = False
+        self._pool = Pool(
+            origin,
+            tls=tls_context(ca_file) if origin.scheme == "https" else None,
+            connect_seconds=connect_timeout_seconds,
+            max_connections=max_connections,
+        )
+        self._sockets = UpstreamSockets(
+            base_url=base_url,
+            connect_timeout_seconds=connect_timeout_seconds,
+            answer_timeout_seconds=answer_timeout_seconds,
+            ca_file=ca_file,
+        )
 
     async def send(
         self,
@@ -99,79 +96,74 @@ class AiohttpUpstream:
         body: bytes | AsyncIterator[bytes] | None,
     ) -> "UpstreamAnswer":
         """See `ports.Upstream`."""
-        require_method(method)
-        url = target_url(self._origin, target.wire)
-        pairs = given(headers)
-        feed: Feed | None = None
-        try:
-            async with asyncio.timeout(self._answer_seconds) as patience:
-                if isinstance(body, AsyncIterator):
-                    feed = Feed(body, patience, self._answer_seconds)
-                response = await self._session().request(
-                    method,
-                    url,
-                    headers=pairs,
-                    data=_payload(body) if feed is None else feed,
-                    allow_redirects=False,
-                )
-        except (UpstreamError, *FAULTS) as error:
-            if feed is not None and feed.failure is not None:
-                raise feed.failure from error
-            raise fault(error) from error
-        finally:
-            if feed is not None:
-                feed.patience = None
-        return self._accept(response)
+        head = request_head(method, target.wire, headers, host=self._host, body=body)
+        due = asyncio.get_running_loop().time() + self._answer_seconds
+        connection = self._pool.take() or await self._pool.get(due)
+        head_only = method == "HEAD"
+        if body is not None and body != b"":
+            exchange = await self._send_with_body(connection, head, body, head_only, due)
+        else:
+            exchange = connection.ask(head, head_only=head_only, due=due, whole=True)
+            try:
+                await connection.headed(exchange)
+            except UpstreamError:
+                reused = connection.asked > 1
+                untouched = exchange.broken and not exchange.begun
+                if not (method in SAFE_METHODS and reused and untouched):
+                    raise
+                connection = await self._pool.get(due, fresh=True)
+                exchange = connection.ask(head, head_only=head_only, due=due, whole=True)
+                await connection.headed(exchange)
+        return UpstreamAnswer(connection, exchange, self._read_seconds, self._total_seconds)
+
+    async def converse(
+        self,
+        clearance: Clearance,
+        *,
+        target: CanonicalTarget,
+        headers: Headers,
+        subprotocols: tuple[str, ...],
+    ) -> Channel:
+        """See `ports.Upstream`. Each conversation has a connection of its own."""
+        return await self._sockets.converse(
+            clearance, target=target, headers=headers, subprotocols=subprotocols
+        )
 
     async def check(self) -> None:
         """See `ports.Upstream`. Opens a connection of its own and asks nothing."""
-        host, port = self._origin.raw_host, self._origin.port
-        try:
-            async with asyncio.timeout(self._connect_seconds):
-                _, writer = await asyncio.open_connection(host, port, ssl=self._tls)
-        except TimeoutError as error:
-            raise fault(error) from error
-        except OSError as error:  # refused, not resolved, not trusted
-            raise unreachable() from error
-        writer.transport.abort()
+        (await self._pool.connect()).abort()
 
     async def close(self) -> None:
         """See `ports.Upstream`. Safe to call twice; a later `send` is refused."""
-        self._closed = True
-        if self._opened is not None:
-            await self._opened.close()
+        self._pool.close()
+        await self._sockets.close()
 
-    def _session(self) -> aiohttp.ClientSession:
-        """The one session. Made late, because it needs a running loop."""
-        if self._closed:
-            raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, "the gateway is stopping")
-        if self._opened is None:
-            self._opened = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._max_connections,
-                    ssl=self._tls or True,  # True checks as well; without https it is not asked
-                    keepalive_timeout=IDLE_SECONDS,
-                ),
-                timeout=aiohttp.ClientTimeout(sock_connect=self._connect_seconds),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                skip_auto_headers=_AUTOMATIC,
-                auto_decompress=False,
-                trust_env=False,
-                request_class=ExactRequest,
-                middlewares=(once,),
-                max_line_size=MAX_HEADER_BYTES,
-                max_field_size=MAX_HEADER_BYTES,
-                max_headers=MAX_HEADERS,
-            )
-        return self._opened
-
-    def _accept(self, response: aiohttp.ClientResponse) -> "UpstreamAnswer":
+    async def _send_with_body(
+        self,
+        connection: Connection,
+        head: bytes,
+        body: bytes | AsyncIterator[bytes],
+        head_only: bool,  # noqa: FBT001  # one caller
+        due: float,
+    ) -> Exchange:
+        if isinstance(body, bytes) and len(body) <= MAX_AT_ONCE_BYTES:
+            exchange = connection.ask(head + body, head_only=head_only, due=due, whole=True)
+            await connection.headed(exchange)
+            return exchange
+        exchange = connection.ask(head, head_only=head_only, due=due, whole=False)
+        sending = (
+            upload_whole(connection, exchange, body)
+            if isinstance(body, bytes)
+            else upload_chunks(connection, exchange, body, self._answer_seconds)
+        )
+        # Two things may happen first: the body ends, or the answer comes. The handle is kept.
+        uploading = asyncio.get_running_loop().create_task(sending)
         try:
-            length = framing(response)
-        except UpstreamError:
-            response.close()
-            raise
-        return UpstreamAnswer(response, length, self._read_seconds, self._total_seconds)
+            await connection.headed(exchange)
+        finally:
+            uploading.cancel()
+            await asyncio.wait((uploading,))  # nobody reads the client's body after us
+        return exchange
 
 
 class UpstreamAnswer:
@@ -182,85 +174,72 @@ class UpstreamAnswer:
         headers: one character per byte (latin-1).
     """
 
+    __slots__ = (
+        "_connection",
+        "_exchange",
+        "_length",
+        "_read_seconds",
+        "_taken",
+        "_total_seconds",
+        "headers",
+        "status",
+    )
+
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
-        length: int | None,
+        connection: Connection,
+        exchange: Exchange,
         read_seconds: float,
         total_seconds: float,
     ) -> None:
-        self._response = response
-        self._length = length  # announced, of a body that will come; None = not announced
+        head = exchange.head
+        if head is None:
+            raise broken_off()
+        self.status = head.status
+        self.headers = head.headers
+        self._length = head.length
+        self._connection = connection
+        self._exchange = exchange
         self._read_seconds = read_seconds
         self._total_seconds = total_seconds
         self._taken = False
-        self.status = response.status
-        self.headers: Headers = tuple(
-            (name.decode("latin-1"), value.decode("latin-1"))
-            for name, value in response.raw_headers
-        )
 
     async def read(self, max_bytes: int) -> bytes:
         """See `ports.UpstreamAnswer`."""
         self._take()
-        body = bytearray()
-        try:
-            if self._length is not None and self._length > max_bytes:
-                raise too_large(max_bytes)
-            async with asyncio.timeout(self._total_seconds):
-                while piece := await self._next():
-                    body += piece
-                    if len(body) > max_bytes:
-                        raise too_large(max_bytes)
-        except TimeoutError as error:
-            raise fault(error) from error
-        finally:
-            # Does nothing after the announced end: the connection is in the pool by then.
-            self._response.close()
-        return bytes(body)
+        if self._length is not None and self._length > max_bytes:
+            self._leave()
+            raise too_large(max_bytes)
+        return await self._connection.everything(
+            self._exchange,
+            max_bytes,
+            piece_seconds=self._read_seconds,
+            total_seconds=self._total_seconds,
+        )
 
     async def stream(self) -> AsyncIterator[bytes]:
         """See `ports.UpstreamAnswer`. Reads from the CRM only as fast as it is consumed."""
         self._take()
         try:
-            while piece := await self._next():
+            while piece := await self._connection.some(self._exchange, self._read_seconds):
                 yield piece
         finally:
-            self._response.close()
+            self._leave()
 
     async def close(self) -> None:
         """See `ports.UpstreamAnswer`."""
-        self._response.close()
+        self._leave()
+
+    def __del__(self) -> None:
+        """Nobody can read it any more: a connection that nobody waits for helps nobody."""
+        if hasattr(self, "_exchange"):
+            self._leave()
+
+    def _leave(self) -> None:
+        """Does nothing after the end of the answer: the connection may be another's by then."""
+        self._connection.drop(self._exchange)
 
     def _take(self) -> None:
         if self._taken:
             raise RuntimeError("the body of an answer can be taken once")
         self._taken = True
-
-    async def _next(self) -> bytes:
-        """The next piece; b"" at the end."""
-        try:
-            async with asyncio.timeout(self._read_seconds):
-                return await self._response.content.readany()
-        except FAULTS as error:
-            raise fault(error) from error
-
-
-def _payload(body: bytes | AsyncIterator[bytes] | None) -> bytes | BytesIO | None:
-    assert body is None or isinstance(body, bytes)  # noqa: S101  # an iterator became a Feed
-    return BytesIO(body) if body is not None and len(body) > MAX_WHOLE_BYTES else body
-
-
-def _origin(base_url: str) -> URL:
-    url = URL(base_url)
-    origin = url.origin() if url.absolute and url.scheme in {"http", "https"} else None
-    if origin is None or url not in {origin, origin / ""}:
-        raise ValueError("the upstream's URL is http:// or https://, a host and a port, no more")
-    return origin
-
-
-def _tls(ca_file: str | None) -> ssl.SSLContext:
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise ValueError(f"the CA file `{ca_file}` cannot be read") from error

@@ -243,6 +243,7 @@ def sentences(answer: Explanation) -> list[str]:
         lines.append(f"  allow    {', '.join(map(str, answer.allowed_by))}")
     if answer.only:
         lines.append(f"  only     records with {answer.only}; others as if they did not exist")
+    lines += [f"  kept     {sentence}" for sentence in answer.kept]
     lines += [f"  salon    {sentence}" for sentence in answer.elsewhere]
     if answer.exempt:
         lines.append("  exempt   outside the hours, let through for an exempt role, and counted")
@@ -282,6 +283,7 @@ def as_data(answer: Explanation) -> dict[str, Any]:
         "allowed_by": list(map(str, answer.allowed_by)),
         "exempt": answer.exempt,
         "only": answer.only,
+        "kept": list(answer.kept),
         "elsewhere": list(answer.elsewhere),
         "hidden": {field.name: list(map(str, field.by)) for field in answer.hidden},
         "hidden_unless": {field.name: field.unless for field in answer.hidden if field.unless},

@@ -126,6 +126,7 @@ class Refusal:
         opens_at: for `outside_hours`: when the window opens again, None = not known.
         timezone: IANA name of the salon's zone, to print `opens_at` as the salon's clock does.
         cause: not shown to the client.
+        retry_seconds: for `budget_spent`: when the next one is free; None = not known.
     """
 
     reason: Reason
@@ -135,3 +136,4 @@ class Refusal:
     opens_at: Instant | None = None
     timezone: str = "UTC"
     cause: Cause | None = None
+    retry_seconds: float | None = None

@@ -38,6 +38,18 @@ class RequestError(GatewayError):
     """The client's fault: malformed, unidentified, not allowed to ask this way."""
 
 
+class BudgetSpentError(RequestError):
+    """They may, but not that often.
+
+    Attributes:
+        wait: seconds until the next one is free.
+    """
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(Reason.BUDGET_SPENT, "Your allowance for this is used up for now.")
+        self.wait = wait
+
+
 class UpstreamError(GatewayError):
     """The CRM's fault: away, slow, or answering something we cannot cut."""
 

@@ -1,8 +1,8 @@
 """Requests and answers as values, free of any HTTP library."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import NewType, Protocol
 
 from gateway.domain.decision import Refusal
@@ -32,6 +32,18 @@ BODYLESS = frozenset({204, 205, 304})  # RFC 9110 15.3.5, 15.3.6, 15.4.5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})  # RFC 9110 9.2.1, without TRACE
 SENDING = frozenset({"POST", "PUT", "PATCH"})  # the methods whose body means something
+# A parameter or member of this name (in lower case) replaces the method of a POST, to Rails,
+# Laravel, Symfony, Spring and WordPress (`_method`) and to ASP.NET (the header's name).
+METHOD_OVERRIDES = frozenset(
+    {
+        "_method",
+        "_httpmethod",
+        "http_method",
+        "x-http-method",
+        "x-http-method-override",
+        "x-method-override",
+    }
+)
 MISSING = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
 
 
@@ -77,12 +89,14 @@ class CanonicalTarget:
         segments: the decoded path segments; `()` for `/`.
         query: decoded name/value pairs in order.
         wire: path and query exactly as they came, which is exactly as they go.
+        slash: the path ends with a `/` behind its last segment; never of `/` itself.
     """
 
     path: CanonicalPath
     segments: tuple[str, ...]
     query: tuple[tuple[str, str], ...]
     wire: str
+    slash: bool = False
 
 
 class BodySource(Protocol):
@@ -110,4 +124,66 @@ class Answer:
     body: bytes | AsyncIterator[bytes] = field(default=b"", repr=False)
 
 
-Outcome = Answer | Refusal
+class Close(IntEnum):
+    """Why a WebSocket is closed (RFC 6455 7.4.1), as far as we say so ourselves."""
+
+    NORMAL = 1000
+    GOING_AWAY = 1001
+    POLICY = 1008
+    FAILED = 1011
+
+
+class Channel(Protocol):
+    """One open WebSocket, on either side, as whole messages. Pings are its own business.
+
+    One task receives and one sends; `close` is called when neither does any more.
+    """
+
+    @property
+    def subprotocol(self) -> str | None:
+        """What both ends agreed to speak; None = nothing in particular."""
+        ...
+
+    @property
+    def farewell(self) -> int | None:
+        """The close code the other end said (RFC 6455 7.1.5); None = it has not closed."""
+        ...
+
+    async def receive(self) -> str | bytes | None:
+        """The next message, text or binary; None = the other end has closed.
+
+        Raises:
+            GatewayError: too large, not a WebSocket's frames, or it broke off.
+        """
+        ...
+
+    async def send(self, message: str | bytes) -> None:
+        """Send one message; waits while the other end takes nothing.
+
+        Raises:
+            GatewayError: it is gone, or takes nothing for too long.
+        """
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Say why and end it (RFC 6455 7.4). Safe to call twice, and on what is gone."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conversation:
+    """What the shell gets for a request that may become a WebSocket.
+
+    Attributes:
+        headers: go out with the 101; neither framing nor the handshake's own.
+        subprotocol: what the CRM chose of those the client offered; None = nothing.
+        converse: runs until one side ends; closes both. The shell calls it exactly once, also
+            when the client is gone by then: it holds the CRM's side.
+    """
+
+    headers: Headers = ()
+    subprotocol: str | None = None
+    converse: Callable[[Channel], Awaitable[None]] = field(repr=False)
+
+
+Outcome = Answer | Refusal | Conversation

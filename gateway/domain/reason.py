@@ -21,6 +21,7 @@ class Reason(StrEnum):
     MALFORMED_REQUEST = "malformed_request"
     AMBIGUOUS_TARGET = "ambiguous_target"
     METHOD_REFUSED = "method_refused"
+    WEBSOCKET_ONLY = "websocket_only"  # the route is a WebSocket; this request opens none
     HOST_REFUSED = "host_refused"
     BODY_TOO_LARGE = "body_too_large"
     BODY_TIMEOUT = "body_timeout"
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     NO_RULE_ALLOWS = "no_rule_allows"
     OUTSIDE_HOURS = "outside_hours"
     DEVICE_NOT_APPROVED = "device_not_approved"
+    BUDGET_SPENT = "budget_spent"  # allowed, but so many times an hour only
     NO_SUCH_RECORD = "no_such_record"  # one answer for every record that may not be seen
     NO_LOOKUP = "no_lookup"  # it depends on the record, and nothing says how to look it up
     LOOKUP_FAILED = "lookup_failed"  # the CRM showed another record, or none that can be read
@@ -100,6 +102,7 @@ STATUS: dict[Reason, int] = {
     Reason.MALFORMED_REQUEST: 400,
     Reason.AMBIGUOUS_TARGET: 400,
     Reason.METHOD_REFUSED: 405,
+    Reason.WEBSOCKET_ONLY: 426,
     Reason.HOST_REFUSED: 421,
     Reason.BODY_TOO_LARGE: 413,
     Reason.BODY_TIMEOUT: 408,
@@ -113,6 +116,7 @@ STATUS: dict[Reason, int] = {
     Reason.NO_RULE_ALLOWS: 403,
     Reason.OUTSIDE_HOURS: 403,
     Reason.DEVICE_NOT_APPROVED: 403,
+    Reason.BUDGET_SPENT: 429,  # RFC 6585 4
     Reason.NO_SUCH_RECORD: 404,
     Reason.NO_LOOKUP: 403,
     Reason.LOOKUP_FAILED: 502,

@@ -16,12 +16,12 @@ from gateway.domain.finding import Finding, Place, PolicyError, Severity
 from gateway.domain.resource import Resource, Vocabulary
 from gateway.domain.subject import is_name
 from gateway.mapping.lookup import Lookup, build_lookup
-from gateway.mapping.pattern import RECORD, Pattern, Slot
+from gateway.mapping.pattern import RECORD, Pattern, Reading, Slot
 from gateway.mapping.read_lookups import read_lookups, with_lookups
 from gateway.mapping.read_resources import read_resource
 from gateway.mapping.read_routes import read_route
 from gateway.mapping.routes import Route, RouteTable, build_table
-from gateway.mapping.shapes import NAME_RULE, AdapterFile, ResourceShape, RouteShape
+from gateway.mapping.shapes import NAME_RULE, AdapterFile, PathsShape, ResourceShape, RouteShape
 from gateway.texts.yamltext import Document, validate
 
 DEFAULT_ACTIONS = (
@@ -80,12 +80,13 @@ def parse_adapter(document: Document) -> Adapter:
     actions = _read_actions(document, data.get("actions"), findings)
     resources, doubtful = _read_resources(document, data.get("resources"), findings)
     words = Vocabulary(resources=resources, actions=actions)
-    declared = _read_routes(document, data.get("routes"), words, doubtful, findings)
+    reading = _read_paths(data.get("paths"))
+    declared = _read_routes(document, data.get("routes"), words, doubtful, reading, findings)
     lookups = read_lookups(document, words, declared, findings)
     if any(found.severity is Severity.ERROR for found in findings):
         raise PolicyError(findings)
     findings += _unreachable(document, words, declared)
-    table = build_table(with_lookups(declared, lookups))
+    table = build_table(with_lookups(declared, lookups), reading)
     return Adapter(
         name=name,
         vocabulary=words,
@@ -108,6 +109,13 @@ def _read_actions(document: Document, typed: Any, findings: list[Finding]) -> fr
             message = f"the action `{action}` {NAME_RULE}"
             findings.append(document.finding(message, "actions", at))
     return frozenset(action for action in typed if isinstance(action, str)) | FIELD_ACTIONS
+
+
+def _read_paths(typed: Any) -> Reading:
+    shape = _shape(PathsShape, typed)
+    if shape is None:
+        return Reading()
+    return Reading(any_case=shape.case == "insensitive", any_end=shape.trailing_slash == "either")
 
 
 def _read_resources(
@@ -135,6 +143,7 @@ def _read_routes(
     typed: Any,
     words: Vocabulary,
     doubtful: frozenset[str],
+    reading: Reading,
     findings: list[Finding],
 ) -> list[tuple[Pattern, Route]]:
     if typed == []:
@@ -148,18 +157,21 @@ def _read_routes(
         read = read_route(document, at, shape, words, findings)
         if read is not None:
             declared.append((at, *read))
-    _require_distinct(document, declared, findings)
+    _require_distinct(document, declared, reading, findings)
     return [(pattern, route) for _, pattern, route in declared]
 
 
 def _require_distinct(
-    document: Document, declared: list[tuple[int, Pattern, Route]], findings: list[Finding]
+    document: Document,
+    declared: list[tuple[int, Pattern, Route]],
+    reading: Reading,
+    findings: list[Finding],
 ) -> None:
     """No two routes for one request, and one name for one place of the path."""
     shapes: dict[Any, int] = {}
     names: dict[Any, tuple[str, int]] = {}
     for at, pattern, _ in declared:
-        first = shapes.setdefault(pattern.shape, at)
+        first = shapes.setdefault(pattern.shape_to(reading), at)
         if first != at:
             line = document.place("routes", first).line
             message = f"`{pattern.text}` matches what line {line} matches; keep one"
@@ -169,7 +181,7 @@ def _require_distinct(
             # `/clients/{client}/messages/{id}`.
             if not isinstance(step, Slot) or step.name == RECORD:
                 continue
-            name, where = names.setdefault(pattern.shape[1][:depth], (step.name, at))
+            name, where = names.setdefault(pattern.shape_to(reading)[1][:depth], (step.name, at))
             if name != step.name:
                 line = document.place("routes", where).line
                 message = f"`{{{step.name}}}` is called `{{{name}}}` in line {line}; use one name"

@@ -7,14 +7,23 @@ True here:
   written by somebody nobody vouches for.
 - In doubt nobody knows: no entry, one that is no bare address, only trusted ones. Then
   every `network:` condition is unknown, which opens nothing.
+- Whether the client speaks TLS is asked the same way. In doubt it is what the socket says.
 """
 
+import re
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from gateway.domain.http import Headers
 
 FORWARDED_FOR = "x-forwarded-for"
+FORWARDED_PROTO = "x-forwarded-proto"
+FORWARDED = "forwarded"
 MAX_HOPS = 32  # entries looked at; real chains have two or three
+
+_SECURE = {"https": True, "http": False}
+# RFC 7239 4: one element of `name=value` pairs. Commas and semicolons in quotes are possible
+# there and written by nobody: then the element is not read at all.
+_PAIR = re.compile(r"[ \t]*([A-Za-z]+)=(\"[^\",;\\]*\"|[^\",;\\ \t]+)[ \t]*")
 
 Network = IPv4Network | IPv6Network
 
@@ -43,6 +52,47 @@ def client_address(peer: str, headers: Headers, trusted: tuple[Network, ...]) ->
         if not _among(address, trusted):
             return str(address)
     return None
+
+
+def client_scheme(
+    peer: str, headers: Headers, trusted: tuple[Network, ...], *, secure: bool
+) -> bool:
+    """Does the client speak TLS, to us or to the trusted proxy in front of us?
+
+    Args:
+        peer: the socket's peer, an IP address.
+        headers: of the request, as they came.
+        trusted: the proxies whose word is taken.
+        secure: the socket's own side is TLS.
+
+    Returns:
+        What a trusted proxy says in exactly one value, of `X-Forwarded-Proto` or of
+        `Forwarded`; else, and where the two disagree, `secure`.
+    """
+    if not _among(_plain(peer), trusted):
+        return secure
+    said = {
+        _SECURE.get(value.strip(' \t"').lower())
+        for name, value in headers
+        for value in _schemes(name.lower(), value)
+    }
+    (only,) = said if len(said) == 1 else (None,)
+    once = all(
+        sum(key.lower() == name for key, _ in headers) < 2 for name in (FORWARDED_PROTO, FORWARDED)
+    )
+    return only if only is not None and once else secure
+
+
+def _schemes(name: str, value: str) -> tuple[str, ...]:
+    """The schemes a forwarding header names; `?` for one that cannot be read."""
+    if name == FORWARDED_PROTO:
+        return (value,)
+    if name != FORWARDED:
+        return ()
+    pairs = [_PAIR.fullmatch(part) for part in value.split(";")]
+    if not all(pairs):
+        return ("?",)
+    return tuple(pair[2] for pair in pairs if pair is not None and pair[1].lower() == "proto")
 
 
 def _plain(text: str) -> IPv4Address | IPv6Address | None:

@@ -12,12 +12,14 @@ The sizes bound the work of every later stage; they are not meant to be comforta
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NewType
 
 from gateway.domain.errors import RequestError
 from gateway.domain.http import SAFE_METHODS, Headers, Inbound
 from gateway.domain.reason import Reason
+from gateway.mapping.websocket import require_handshake
 
 Guarded = NewType("Guarded", Inbound)
 Fields = Mapping[str, list[str]]  # lower-case header name → its values in order
@@ -26,9 +28,41 @@ Fields = Mapping[str, list[str]]  # lower-case header name → its values in ord
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 VERSIONS = frozenset({"1.0", "1.1"})
 
-# Read by us and by the CRM; two of them would be read differently. `Host` and the framing
-# headers have checks of their own, two credentials are told apart with a cause of their own.
-SINGLETONS = ("content-type", "expect", "origin", "range")
+# Read by us and by the CRM; two of them would be read differently. All fields of a request that
+# RFC 9110 and 6265 (5.4) define as one value, and those of browsers (Fetch, RFC 6455). `Host`
+# and the framing headers have checks of their own, two credentials a cause of their own.
+SINGLETONS = (
+    "access-control-request-method",
+    "content-disposition",
+    "content-location",
+    "content-range",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "from",
+    "if-modified-since",
+    "if-range",
+    "if-unmodified-since",
+    "last-event-id",
+    "max-forwards",
+    "origin",
+    "range",
+    "referer",
+    "sec-fetch-dest",
+    "sec-fetch-mode",
+    "sec-fetch-site",
+    "sec-fetch-user",
+    "sec-websocket-key",
+    "sec-websocket-version",
+    "upgrade",
+    "user-agent",
+)
+# RFC 9110 7.6.1 lets Connection name any header, which then ends here. Clients name only
+# these; whoever names another wants the CRM to see another request than the one we judge.
+CONNECTION_OPTIONS = frozenset(
+    {"close", "http2-settings", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"}
+)
 
 # RFC 9110 5.6.2 `token`, without `_`: CGI and WSGI read `X_Salon` and `X-Salon` as one name.
 _TOKEN = re.compile(r"[!#$%&'*+.^`|~0-9A-Za-z-]+")
@@ -41,6 +75,7 @@ _HOST = re.compile(
     r"(?P<name>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[(?P<v6>[0-9A-Fa-f:.]+)\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
+_LONGEST_KNOWN = 64  # characters of a header name that is remembered
 _MAX_HOST = 261  # 255 of a name (RFC 1035 2.3.4), a colon and a port
 
 
@@ -71,7 +106,7 @@ def guard(inbound: Inbound, limits: WireLimits) -> Guarded:
     """Admit a request's frame, or refuse it.
 
     Raises:
-        RequestError: MALFORMED_REQUEST, METHOD_REFUSED, HOST_REFUSED or
+        RequestError: MALFORMED_REQUEST, METHOD_REFUSED, HOST_REFUSED, WEBSOCKET_ONLY or
             CONTENT_TYPE_REFUSED.
     """
     if inbound.version not in VERSIONS:
@@ -84,6 +119,10 @@ def guard(inbound: Inbound, limits: WireLimits) -> Guarded:
     _require_host(fields, limits, secure=inbound.secure)
     _require_framing(fields, inbound)
     _require_ordinary(fields)
+    # Browsers send Upgrade for WebSockets only (`Upgrade-Insecure-Requests` is another
+    # header); what follows any other is not HTTP and nothing here could judge it.
+    if "upgrade" in fields:
+        require_handshake(inbound)
     return Guarded(inbound)
 
 
@@ -97,12 +136,22 @@ def _fields(headers: Headers, limits: WireLimits) -> Fields:
         left -= _size(name) + _size(value) + 4  # `: ` and CRLF
         if left < 0:
             raise _malformed("the headers are too large")
-        if not _TOKEN.fullmatch(name):
+        lower = _lower(name) if len(name) <= _LONGEST_KNOWN else _lowered(name)
+        if lower is None:
             raise _malformed("a header name is not a plain token")
-        if not _is_printable(value):
+        # Most values are plain: asked first, because the rest costs ten times as much.
+        if not (value.isascii() and value.isprintable()) and not _is_printable(value):
             raise _malformed("a header value holds control characters or is not UTF-8")
-        fields.setdefault(name.lower(), []).append(value)
+        fields.setdefault(lower, []).append(value)
     return fields
+
+
+def _lowered(name: str) -> str | None:
+    """A header's name as it compares; None = it is none."""
+    return name.lower() if _TOKEN.fullmatch(name) else None
+
+
+_lower = lru_cache(maxsize=1024)(_lowered)  # browsers send a few dozen
 
 
 def _require_host(fields: Fields, limits: WireLimits, *, secure: bool) -> None:
@@ -136,10 +185,11 @@ def _require_ordinary(fields: Fields) -> None:
         raise _malformed("a header that may stand once stands twice")
     if any(value.lower() != "100-continue" for value in fields.get("expect", ())):
         raise _malformed("only `100-continue` can be expected")
-    # Browsers send Upgrade for WebSockets only (`Upgrade-Insecure-Requests` is another
-    # header); what follows an upgrade is not HTTP and nothing here could judge it.
-    if "upgrade" in fields:
-        raise _malformed("the connection cannot be upgraded")
+    named = [
+        part.strip(" \t").lower() for v in fields.get("connection", ()) for part in v.split(",")
+    ]
+    if not CONNECTION_OPTIONS.issuperset(named):
+        raise _malformed("Connection names a header that is not for one connection only")
     # A coded body is a body that nobody here has read.
     if any(value.lower() != "identity" for value in fields.get("content-encoding", ())):
         raise RequestError(Reason.CONTENT_TYPE_REFUSED, "send the body without a coding")

@@ -4,6 +4,8 @@ House rules: lower case; one name a line, in alphabetical order; a name that is 
 says why it is here. `hygiene.py` says how the tables are used.
 """
 
+import re
+
 from gateway.domain.http import HOP_BY_HOP
 
 # "A sender MUST NOT send a connection option corresponding to a field intended for all
@@ -117,6 +119,19 @@ DENIED_PREFIXES = (
     "x-webauth-",
 )
 
+# Families of such names: nobody can list what every sign-on proxy and framework has made up.
+# Of what starts with `x-`, words that name a person, a right, a place or a method, wherever
+# they stand; the tokens against forged requests are the exception that pages need.
+DENIED_FAMILIES = re.compile(
+    r".*(?:forwarded|authenticated|impersonat|method-?override|client-?ip|client-?cert|"
+    r"principal|rewrite-ur|original-ur).*"
+    r"|.*-ip"
+    r"|x-(?!csrf|xsrf).*(?:token|user|e-?mail|role|group|tenant|account|staff|employee|actor|"
+    r"subject|scope|permission|privilege|entitle|identity|login|session|jwt|saml|oidc|sso|cert|"
+    r"ssl|tls|secret|api-?key|admin|internal|trusted|proxy|remote).*"
+    r"|x-.*(?:host|url|uri|path|query|scheme|proto|protocol|port|prefix|method|verb|ip|addr)"
+)
+
 # What comes back where answers are cut; a route may allow more names.
 CUT_ANSWER = frozenset({"allow", "retry-after"})
 # Not even if a route allows it: these describe the bytes before the cut, or lead elsewhere.
@@ -145,16 +160,27 @@ NEVER_CUT = HOP_BY_HOP | {
 # What never comes back, on any route: who runs there, ways around us, orders to a proxy in
 # front of us, and claims about our own origin that are not the CRM's to make.
 DENIED_ANSWER = HOP_BY_HOP | {
+    "access-control-allow-credentials",  # another site's page would read with our cookie
     "alt-svc",
+    "authentication-info",
     "clear-site-data",
     "content-location",
+    "edge-control",
+    "expect-ct",
     "location",
+    "nel",  # with the next three, browsers report our addresses to whom the CRM names
     "public-key-pins",
+    "public-key-pins-report-only",
     "refresh",
+    "report-to",
+    "reporting-endpoints",
     "server",
     "service-worker-allowed",
+    "set-cookie2",  # a cookie that no list of names would see
+    "sourcemap",
     "strict-transport-security",
     "via",
+    "www-authenticate",  # what is typed into that box would come to us, as a second credential
     "x-generator",
     "x-lighttpd-send-file",
     "x-request-id",
@@ -162,6 +188,18 @@ DENIED_ANSWER = HOP_BY_HOP | {
     "x-runtime",
     "x-sendfile",
     "x-served-by",
+    "x-sourcemap",
     "x-version",
 }
-DENIED_ANSWER_PREFIXES = ("proxy-", "x-accel-", "x-aspnet", "x-backend", "x-powered-by")
+DENIED_ANSWER_PREFIXES = (
+    "proxy-",
+    "surrogate-",
+    "x-accel-",
+    "x-aspnet",
+    "x-backend",
+    "x-litespeed-",
+    "x-powered-by",
+)
+# What a cache obeys before `Cache-Control` (RFC 9213: `CDN-Cache-Control` and its like), and
+# what makes it take two questions for one. Not where the answer is somebody's own.
+SHARED_CACHES = re.compile(r".+cache-control|no-vary-search")

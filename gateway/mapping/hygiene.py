@@ -9,6 +9,7 @@ House rules:
   from the wire; `wire_text` turns them into what a library that writes UTF-8 must be given.
 - Framing (Content-Length, Transfer-Encoding) is the HTTP library's alone, on the way out.
 - What cannot be dropped without changing what the request means is refused, not dropped.
+- An answer for somebody in particular is nobody else's: no shared cache may keep it.
 """
 
 import re
@@ -25,21 +26,29 @@ from gateway.mapping.headernames import (
     DENIED,
     DENIED_ANSWER,
     DENIED_ANSWER_PREFIXES,
+    DENIED_FAMILIES,
     DENIED_PREFIXES,
     END_TO_END,
     NEVER_CUT,
     NEVER_TWICE,
     PRECONDITIONS,
+    SHARED_CACHES,
 )
+from gateway.mapping.tracing import traced
 
 PSEUDONYM = "salon-gateway"  # RFC 9110 7.6.3: a pseudonym hides our own name from the CRM's logs
 
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2: token
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, obs-text included
 _HOST = re.compile(r"[0-9A-Za-z.\-_\[\]:]{1,255}")
-_TARGET = re.compile(r"/(?!/)[!-\[\]-~]*")  # visible ASCII without a backslash, one slash first
-_ABSOLUTE = re.compile(r"([A-Za-z]+)://([^/?#@]*)((?![^/?#])[!-\[\]-~]*)")
-_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+# RFC 6265 4.1.1, and blanks. Not the commas, backslashes and lone quotes that some browsers
+# send and some servers end a cookie at: what follows would be a cookie that nobody let pass.
+_COOKIE = re.compile(r'[ !#-+\--:<-\[\]-~]*|"[ !#-+\--:<-\[\]-~]*"')
+# RFC 9111 5.2: one directive and what parts it from the next.
+_DIRECTIVE = re.compile(
+    r"[ \t]*(?:([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)"
+    r'(?:=("(?:[^"\\]|\\.)*"|[!#$%&\'*+\-.^_`|~0-9A-Za-z]+))?)?[ \t]*(?:,|$)'
+)
 
 
 def request_headers(
@@ -54,6 +63,7 @@ def request_headers(
     host: str,
     cut: bool,
     preserve_host: bool = False,
+    accept: str = "application/json",
 ) -> Headers:
     """The headers of the request to the CRM.
 
@@ -67,6 +77,7 @@ def request_headers(
         secure: the client's side is TLS.
         host: the Host the client asked for, as the wire guard accepted it; "" for none.
         cut: the answer will be cut.
+        accept: and this is the type that can be cut.
         preserve_host: send `host` as Host instead of the CRM's own name.
 
     Raises:
@@ -86,12 +97,12 @@ def request_headers(
     passes = _passes_cut if cut else _passes
     kept = [
         (name, value)
-        for name, value in inbound.headers
+        for name, value in traced(inbound.headers)
         if (lower := name.lower()) not in lost and passes(lower)
     ]
     ours = [*_cookies(inbound, pass_cookies)]
     ours += [("Host", host)] if preserve_host and host else []
-    ours += [("Accept", "application/json"), ("Accept-Encoding", "identity")] if cut else []
+    ours += [("Accept", accept), ("Accept-Encoding", "identity")] if cut else []
     ours += _forwarding(peer=peer, secure=secure, host=host)
     ours += [("Via", f"{inbound.version} {PSEUDONYM}"), ("X-Request-Id", request_id)]
     injected = {name.lower() for name, _ in inject}
@@ -99,17 +110,25 @@ def request_headers(
 
 
 def answer_headers(
-    headers: Headers, *, cut: bool, allowed: frozenset[str], pass_cookies: frozenset[str]
+    headers: Headers,
+    *,
+    cut: bool,
+    allowed: frozenset[str],
+    pass_cookies: frozenset[str],
+    personal: bool = True,
+    content_type: str = "application/json",
 ) -> Headers:
     """The CRM's headers for the client.
 
-    Location never comes through here: ask `location`, and set it.
+    Location never comes through here, nor Link through a cut: ask `links.py`, and set them.
 
     Args:
         headers: the CRM's.
-        cut: the body is (or might have been) cut, so it is JSON of ours.
+        cut: the body is (or might have been) cut, so it is of our writing.
         allowed: more names that this route lets through a cut, in any case.
         pass_cookies: names of the cookies the CRM may set.
+        personal: we know who asked, so the answer is theirs alone. What is cut always is.
+        content_type: of what is cut: what we write, whatever the CRM called it.
 
     Raises:
         UpstreamError: UPSTREAM_INVALID: a header that is none.
@@ -126,42 +145,62 @@ def answer_headers(
         names = CUT_ANSWER.union(map(str.lower, allowed)) - NEVER_CUT
         kept = [(n, _utf8(v)) for n, v in headers if n.lower() in names]
         ours = (
-            ("Content-Type", "application/json"),
+            ("Content-Type", content_type),
             ("Cache-Control", "no-store"),
             ("X-Content-Type-Options", "nosniff"),
         )
         return (*kept, *cookies, *ours)
     lost = DENIED_ANSWER | {"set-cookie"} | _options(v for n, v in headers if _is_connection(n))
-    return (
-        *(
-            (name, _utf8(value))
-            for name, value in headers
-            if (lower := name.lower()) not in lost and not lower.startswith(DENIED_ANSWER_PREFIXES)
-        ),
-        *cookies,
+    uncut = [
+        (name, _utf8(value))
+        for name, value in headers
+        if (lower := name.lower()) not in lost and not lower.startswith(DENIED_ANSWER_PREFIXES)
+    ]
+    return (*(_private(uncut) if personal else uncut), *cookies)
+
+
+def _private(headers: list[tuple[str, str]]) -> Headers:
+    """The headers of an answer that is one person's, whatever the CRM says of caches."""
+    rules = [value for name, value in headers if name.lower() == "cache-control"]
+    varies = [value for name, value in headers if name.lower() == "vary"]
+    kept = (
+        (name, value)
+        for name, value in headers
+        if (lower := name.lower()) not in {"cache-control", "vary"}
+        and not SHARED_CACHES.fullmatch(lower)
     )
+    return (*kept, ("Cache-Control", private_rules(rules)), ("Vary", _vary(varies)))
 
 
-def location(value: str, *, upstream: str) -> str | None:
-    """Where a redirect of the CRM leads, as a path the client may use.
+def private_rules(values: Iterable[str]) -> str:
+    """A Cache-Control that keeps every shared cache out, and else says what the CRM said.
 
-    Args:
-        value: a Location header.
-        upstream: the origin whose redirects we follow: scheme, host and port, no path. With
-            `preserve_host` the CRM knows itself by our public origin: ask with that one too.
-
-    Returns:
-        The path (with query and fragment) on the upstream's own origin; None for any other
-        origin, a relative reference, or a spelling that browsers read in two ways.
+    RFC 9111 5.2.2.7: `private="name"` speaks of that header only, so it is not enough; and
+    neither is `no-store`, beside a `must-understand` (5.2.2.3). What does not follow the grammar
+    is read differently by everyone: nothing may be kept then.
     """
-    path = value
-    if not value.startswith("/"):
-        absolute = _ABSOLUTE.fullmatch(value)
-        if absolute is None or _origin(absolute[1], absolute[2]) != _origin_of(upstream):
-            return None
-        path = absolute[3] if absolute[3].startswith("/") else f"/{absolute[3]}"
-    # `//host` leaves the origin, and so does `/\host` to a browser.
-    return path if _TARGET.fullmatch(path) else None
+    text = ",".join(values)
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        match = _DIRECTIVE.match(text, at)
+        if match is None or match.end() == at:
+            return "no-store"
+        at = match.end()
+        if match[1]:
+            found.append((match[1].lower(), match[2] or ""))
+    kept = [f"{n}={a}" if a else n for n, a in found if n not in {"public", "s-maxage", "private"}]
+    return ", ".join([*kept, "private"])
+
+
+def _vary(values: Iterable[str]) -> str:
+    """What the CRM's answer depends on, and who asks besides (RFC 9110 12.5.5)."""
+    names = [part.strip(" \t") for value in values for part in value.split(",")]
+    if "*" in names:
+        return "*"
+    names = [name for name in names if _NAME.fullmatch(name)]
+    known = {name.lower() for name in names}
+    return ", ".join([*names, *(n for n in ("Authorization", "Cookie") if n.lower() not in known)])
 
 
 def wire_text(value: str) -> str:
@@ -176,12 +215,15 @@ def wire_text(value: str) -> str:
 def _require_well_formed(inbound: Inbound) -> None:
     seen: set[str] = set()
     for name, value in inbound.headers:
-        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+        plain = value.isascii() and value.isprintable()
+        if not _NAME.fullmatch(name) or not (plain or _VALUE.fullmatch(value)):
             raise _malformed("a header is malformed")
         lower = name.lower()
         if lower in seen and lower in NEVER_TWICE:
             raise _malformed(f"the header `{lower}` stands twice")
         seen.add(lower)
+        if plain:
+            continue
         try:
             wire_text(value)
         except ValueError as error:
@@ -231,7 +273,12 @@ def _passes(name: str) -> bool:
     # CGI and WSGI read `X_Remote_User` as `X-Remote-User`.
     if name in HOP_BY_HOP or name in DENIED or name == "cookie" or "_" in name:
         return False
-    return not name.startswith(DENIED_PREFIXES)
+    return not name.startswith(DENIED_PREFIXES) and not _in_family(name)
+
+
+@lru_cache(maxsize=512)  # browsers send a few dozen names
+def _in_family(name: str) -> bool:
+    return DENIED_FAMILIES.fullmatch(name) is not None
 
 
 def _cookies(inbound: Inbound, pass_cookies: frozenset[str]) -> Headers:
@@ -239,9 +286,11 @@ def _cookies(inbound: Inbound, pass_cookies: frozenset[str]) -> Headers:
     pairs: dict[str, str] = {}
     for header in inbound.values("cookie"):
         for part in header.split(";"):
-            name, equals, _ = part.strip(" \t").partition("=")
+            name, equals, value = part.strip(" \t").partition("=")
             if not equals or name not in pass_cookies:
                 continue
+            if not _COOKIE.fullmatch(value):
+                raise _malformed(f"the value of the cookie `{name}` is not a plain one")
             # Two of one name: we and the CRM might each believe another one.
             if name in pairs:
                 raise _malformed(f"the cookie `{name}` stands twice")
@@ -294,16 +343,6 @@ def _utf8(value: str) -> str:
     except ValueError:
         return value.encode("utf-8").decode("latin-1")
     return value
-
-
-def _origin_of(url: str) -> tuple[str, str] | None:
-    absolute = _ABSOLUTE.fullmatch(url)
-    return _origin(absolute[1], absolute[2]) if absolute else None
-
-
-def _origin(scheme: str, authority: str) -> tuple[str, str]:
-    scheme = scheme.lower()
-    return scheme, authority.lower().removesuffix(_DEFAULT_PORTS.get(scheme, ""))
 
 
 def _malformed(detail: str) -> RequestError:

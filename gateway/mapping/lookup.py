@@ -13,7 +13,7 @@ from gateway.domain.errors import RequestError
 from gateway.domain.http import CanonicalTarget
 from gateway.domain.reason import Reason
 from gateway.mapping.pattern import Pattern, Slot
-from gateway.mapping.routes import Route, RouteTable, is_record_id
+from gateway.mapping.routes import Route, RouteTable, is_record_id, look
 from gateway.mapping.target import own_target
 
 
@@ -24,7 +24,7 @@ class Lookup:
     Attributes:
         route: the GET route that answers with it.
         before, after: the decoded path segments on both sides of the record id.
-        taken: case-folded segments that are no record id at its place.
+        taken: what segments look like that are no record id at its place.
     """
 
     route: Route
@@ -40,7 +40,7 @@ def build_lookup(declared: tuple[Pattern, Route], table: RouteTable) -> Lookup:
     at = literals.index("")
     node = table.root
     for step in literals[:at]:
-        node = node.literals[step]
+        node = node.literals[table.reading.literal(step)]
     return Lookup(route=route, before=literals[:at], after=literals[at + 1 :], taken=node.folded)
 
 
@@ -51,6 +51,7 @@ def lookup_target(lookup: Lookup, record_id: str) -> CanonicalTarget:
         RequestError: BODY_INVALID: no record can have this id. (Not of ids in the path: a
             route has found those.)
     """
-    if not is_record_id(record_id) or record_id.casefold() in lookup.taken:
+    if not is_record_id(record_id) or look(record_id) in lookup.taken:
         raise RequestError(Reason.BODY_INVALID, "The request names a record that cannot be.")
-    return own_target((*lookup.before, record_id, *lookup.after))
+    segments = (*lookup.before, record_id, *lookup.after)
+    return own_target(segments, slash=lookup.route.slash)

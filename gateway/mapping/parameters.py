@@ -1,4 +1,4 @@
-"""What an adapter says about one query parameter: the four kinds there are.
+"""What an adapter says about one query parameter, or one member of a body that asks.
 
 Fields of embedded records are named `<embed>.<field>`: `client.phone` for the phone of the
 client inside a booking. One level: a deeper one has no name here, so it is an unknown
@@ -52,13 +52,64 @@ class Searches:
     Attributes:
         fields: their names; `unmapped` for members that no field names.
         everything: it looks in every member, also where nothing here has a name for it.
+        recheck: free text over a list. Whoever may not see all of the fields is answered with
+            the records that the fields they see explain (`domain/question.py`).
     """
 
     fields: frozenset[str]
     everything: bool = False
+    recheck: bool = False
 
 
-Parameter = Plain | Capped | FieldNamed | Searches
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Its name speaks of fields, its value does not: `order[phone]=asc`.
+
+    Attributes:
+        fields: those that the name speaks of.
+        value: what its value says.
+    """
+
+    fields: frozenset[str]
+    value: Plain | Capped | FieldNamed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exact:
+    """Its value is a whole number of one person: a phone number at the front desk.
+
+    It makes the request another one, with an action of its own (`Route.variants`). That action
+    is the right to ask, so the field may be hidden.
+
+    Attributes:
+        field: with which the number is compared, of the answer's own records.
+        allowance: how often one person may ask, in any hour.
+    """
+
+    field: str
+    allowance: int
+
+
+Parameter = Plain | Capped | FieldNamed | Searches | Named | Exact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedMember:
+    """One place of a body that asks, and what may stand there.
+
+    Attributes:
+        path: as the adapter would write it, for messages.
+        parameter: what a text, a number or a switch here asks; None = none may stand here.
+        members: what an object here may hold, by exact name; nothing = no object.
+        items: what each item of an array here is; None = no array.
+        slotted: a family gave it its name: standing here at all speaks of that field.
+    """
+
+    path: str = ""
+    parameter: Parameter | None = None
+    members: Mapping[str, "AskedMember"] = field(default_factory=dict)
+    items: "AskedMember | None" = None
+    slotted: bool = False
 
 
 def embedded_names(

@@ -1,40 +1,59 @@
 """Does this question ask about something the person may not see?
 
 A parameter that does is refused, never dropped: without its filter the CRM would answer
-with every row.
+with every row. Two kinds are answered all the same, under a condition that the cut then holds
+each record to: a search that is `recheck`ed, and an exact look-up.
 
 HOUSE RULES
-- Names are compared exactly. A look-alike (`Sort`) of a declared parameter is refused.
+- Names are compared exactly. A look-alike (`Sort`, `sort[]`) of a declared one is refused.
 - Where anything is hidden, unknown is refused too: an unknown parameter may be a filter,
   an unknown sort key another name of a hidden column (`EMAIL` is, to SQL).
-- What a parameter asks about is decided by its declaration alone, whatever its value:
-  `email=` with nothing behind it asks who has no address.
+- What a parameter asks about is decided by its declaration alone (`fits.py`).
 """
 
-import re
-from typing import assert_never
+from dataclasses import replace
 
 from gateway.domain.errors import RequestError
+from gateway.domain.http import METHOD_OVERRIDES
+from gateway.domain.question import Condition
 from gateway.domain.reason import Reason
-from gateway.domain.resource import UNMAPPED
-from gateway.mapping.parameters import Capped, FieldNamed, Parameter, Plain, Searches
-from gateway.mapping.routes import Route
+from gateway.mapping.fits import Asking, require_fit, secret_of
+from gateway.mapping.routes import Route, RouteMatch, fold
 
-# 9 digits: no CRM has more pages, and every language's integer holds them.
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
-# Frameworks that let a parameter change the method would do something else than was decided.
-_METHOD_OVERRIDES = frozenset({"_method", "http_method", "x-http-method-override"})
+# What PHP reads as `_` in a parameter's name.
+_AS_UNDERSCORE = str.maketrans(dict.fromkeys(". [", "_"))
+
+
+def asked_as(match: RouteMatch, query: tuple[tuple[str, str], ...]) -> RouteMatch:
+    """The request as what it is: with an exact look-up in it, another one than without.
+
+    Call it before the decision: the look-up has an action of its own, and parameters of its own.
+
+    Args:
+        match: of the address.
+        query: decoded pairs, in order.
+
+    Raises:
+        RequestError: PARAMETER_INVALID: two look-ups at once.
+    """
+    variants = match.route.variants
+    if not variants:
+        return match
+    names = [name for name, _ in query if name in variants]
+    if len(names) > 1:
+        raise _asking(names[0]).invalid("must stand alone and once")
+    return replace(match, route=variants[names[0]]) if names else match
 
 
 def require_answerable(
     route: Route, query: tuple[tuple[str, str], ...], hidden: frozenset[str]
-) -> None:
+) -> tuple[Condition, ...]:
     """Refuse a question that touches what is hidden, or that nobody here understands.
 
     For ruled routes; `pass` and `public` ones declare no parameters and hide nothing.
 
     Args:
-        route: the matched route.
+        route: the matched route, after `asked_as`.
         query: decoded pairs, in order.
         hidden: field names and perhaps `unmapped`, as a permit carries them: all that is
             hidden of SOME record that passes. For embedded records `<embed>.<field>` and
@@ -42,13 +61,16 @@ def require_answerable(
             record may not pass at all. A name that no parameter knows still closes whatever
             is not known here.
 
+    Returns:
+        What each record of the answer must be held to, all of them together.
+
     Raises:
         RequestError: UNKNOWN_PARAMETER, PARAMETER_INVALID or HIDDEN_FIELD_ASKED.
     """
-    # Undeclared members pass on a resource that is not sensitive, so they are no secret.
-    secret = hidden if route.resource.sensitive else hidden - {UNMAPPED}
+    secret = secret_of(route, hidden)
     closed = route.resource.sensitive or bool(secret)
     asked: set[str] = set()
+    conditions: list[Condition] = []
     for name, value in query:
         parameter = route.query.get(name)
         if parameter is None:
@@ -57,42 +79,22 @@ def require_answerable(
             continue
         if name in asked:
             # The first, the last or a list of both: every framework reads it its own way.
-            raise _invalid(name, "stands twice")
+            raise _asking(name).invalid("stands twice")
         asked.add(name)
-        _require_fit(name, parameter, value, secret)
-
-
-def _require_fit(name: str, parameter: Parameter, value: str, secret: frozenset[str]) -> None:
-    match parameter:
-        case Plain(one_of=words):
-            if words is not None and value not in words:
-                raise _invalid(name, "does not take this value")
-        case Capped(max=most):
-            if not _NUMBER.fullmatch(value) or int(value) > most:
-                raise _invalid(name, f"must be a whole number from 0 to {most}")
-        case FieldNamed(members=members):
-            # An empty value names no field: forms send it when nothing was chosen.
-            for item in value.split(",") if value else ():
-                fields = members.get(item.removeprefix("-"))
-                if secret if fields is None else fields & secret:
-                    raise _hidden(name)
-        case Searches(fields=fields, everything=everything):
-            if secret if everything else fields & secret:
-                raise _hidden(name)
-        case _:
-            assert_never(parameter)
+        condition = require_fit(parameter, value, secret, _asking(name))
+        if condition is not None:
+            conditions.append(condition)
+    return tuple(conditions)
 
 
 def _is_disguised(name: str, route: Route) -> bool:
-    plain = name.lower()
-    return plain in _METHOD_OVERRIDES or plain in {known.lower() for known in route.query}
+    plain = name.lower().strip(" ").translate(_AS_UNDERSCORE)
+    if plain.rstrip("]_") in METHOD_OVERRIDES:
+        return True
+    # `sort[0]` is `sort` to whoever makes a list of it.
+    return fold(name) in route.folded or fold(name.partition("[")[0]) in route.folded
 
 
 # Messages name declared parameters only: what a client typed stays out of them.
-def _invalid(name: str, what: str) -> RequestError:
-    return RequestError(Reason.PARAMETER_INVALID, f"the parameter `{name}` {what}")
-
-
-def _hidden(name: str) -> RequestError:
-    detail = f"the parameter `{name}` asks about a field that you may not see"
-    return RequestError(Reason.HIDDEN_FIELD_ASKED, detail)
+def _asking(name: str) -> Asking:
+    return Asking(f"the parameter `{name}`", Reason.PARAMETER_INVALID)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from gateway.domain.fieldpath import ITEMS
 from gateway.domain.finding import Finding, did_you_mean
-from gateway.domain.http import SAFE_METHODS
+from gateway.domain.http import SAFE_METHODS, Format
 from gateway.domain.resource import Vocabulary
 from gateway.mapping.pattern import RECORD, Pattern, Slot
 from gateway.mapping.routes import Route, RouteKind
@@ -79,6 +79,8 @@ def _objections(
         yield f"`{typed}` must hold `{{id}}` once, and no other `{{name}}` or `**`"
     if ITEMS in route.records.steps:
         yield f"`{typed}` answers with a list; name a route that answers with one record"
+    elif route.format is not Format.JSON:
+        yield f"`{typed}` answers as `{route.format}`; name a route that answers with one record"
     if route.resource.id is None:
         yield f"`{name}` needs its `id`, so that the record can be told from another"
 

@@ -1,6 +1,7 @@
 """`routes:` of an adapter → patterns and routes, with everything wrong in them as findings."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from gateway.domain.fieldpath import ITEMS, FieldPath, parse_field_path
 from gateway.domain.finding import Finding, Severity, did_you_mean
@@ -8,7 +9,11 @@ from gateway.domain.http import SAFE_METHODS
 from gateway.domain.resource import Resource, Vocabulary
 from gateway.mapping.headernames import NEVER_CUT
 from gateway.mapping.pattern import Pattern, parse_pattern
+from gateway.mapping.read_asks import read_asks
+from gateway.mapping.read_format import read_format, records_of
 from gateway.mapping.read_query import read_query
+from gateway.mapping.read_socket import read_websocket
+from gateway.mapping.read_variants import read_variants
 from gateway.mapping.routes import IdSource, Route, RouteKind
 from gateway.mapping.shapes import RouteShape
 from gateway.texts.yamltext import Document, Key
@@ -42,20 +47,27 @@ def read_route(
         return None
     kind = _read_kind(shape, resource, complain)
     records = _read_records(shape, complain)
+    wanted, columns = read_format(shape, resource, words, complain)
     route = Route(
         method=pattern.method if pattern else "",
         template=shape.match,
         kind=kind,
         resource=resource,
         action=shape.action,
-        records=records,
+        records=records_of(wanted, records),
         beside=_read_beside(shape, records, complain),
         query=read_query(shape, resource, words, complain),
         answer_headers=_read_headers(shape, complain),
         record_at=pattern.record_at if pattern else None,
         ids=_read_ids(shape, pattern, complain),
         page_totals=_read_totals(shape, complain),
+        format=wanted,
+        columns=columns,
+        slash=pattern is not None and pattern.slash,
+        websocket=pattern is not None and read_websocket(shape, pattern.method, complain),
+        asks=read_asks(shape, pattern.method, resource, words, complain) if pattern else None,
     )
+    route = replace(route, variants=read_variants(shape, route, words, complain))
     wrong = any(found.severity is Severity.ERROR for found in findings[before:])
     return None if wrong or pattern is None else (pattern, route)
 
@@ -75,7 +87,7 @@ def _require_action(
         known = did_you_mean(shape.action, words.actions)
         complain(f"unknown action `{shape.action}`; {known}", "action")
         return
-    if pattern is None:
+    if pattern is None or shape.asks:  # a body that asks is what makes a POST a list
         return
     reads = pattern.method in {"GET", "OPTIONS"}
     if shape.action in (WRITING if reads else READING):
@@ -99,7 +111,7 @@ def _read_kind(shape: RouteShape, resource: Resource, complain: Complain) -> Rou
             "remove it, or give the route a resource with `sensitive: false`",
             "public" if shape.public else "pass",
         )
-    for key in ("records", "beside", "totals", "query", "ids", "headers"):
+    for key in ("records", "beside", "totals", "query", "asks", "ids", "headers"):
         if getattr(shape, key):
             complain(f"a `{kind}` route is neither asked nor cut; remove `{key}`", key)
     return kind

@@ -1,11 +1,18 @@
-"""Is this body JSON in UTF-8, by its own headers? In doubt it is not."""
+"""In which format is this body, by its own headers? In doubt in none.
+
+True here: one Content-Type, in UTF-8. A request's body is JSON and not coded; an answer may
+have one of the formats an adapter declares, and its coding is undone elsewhere.
+"""
 
 import re
 
-from gateway.domain.http import Headers
+from gateway.domain.http import Format, Headers
 
-# RFC 9110 8.3.1, without the comments and folds that no JSON API needs.
-_MEDIA_TYPE = re.compile(r"(application/(?:[a-z0-9!#$&^_.-]+\+)?json)((?:[ \t]*;.*)?)", re.ASCII)
+# RFC 9110 8.3.1, without the comments and folds that no API needs.
+_MEDIA_TYPE = re.compile(
+    r"((?:application|text)/(?:[a-z0-9!#$&^_.-]+\+)?[a-z0-9-]+)((?:[ \t]*;.*)?)", re.ASCII
+)
+_JSON = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json", re.ASCII)
 _PARAMETER = re.compile(
     r'[ \t]*;[ \t]*(?:([a-z0-9!#$%&\'*+.^_`|~-]+)=([a-z0-9!#$%&\'*+.^_`|~-]+|"[^"\\]*"))?'
 )
@@ -15,25 +22,61 @@ _PARAMETERS = re.compile(
     r"(?:[ \t]*+;[ \t]*+"
     r'(?:[a-z0-9!#$%&\'*+.^_`|~-]++=(?:[a-z0-9!#$%&\'*+.^_`|~-]++|"[^"\\]*+"))?+)*+[ \t]*+'
 )
+# What they are called; JSON has many names, these do not.
+_NAMES: dict[Format, frozenset[str]] = {
+    Format.NDJSON: frozenset(
+        {
+            "application/x-ndjson",
+            "application/ndjson",
+            "application/jsonl",
+            "application/x-jsonlines",
+        }
+    ),
+    Format.EVENTS: frozenset({"text/event-stream"}),
+    Format.CSV: frozenset({"text/csv"}),
+}
+# What the gateway calls what it made.
+CONTENT_TYPES: dict[Format, str] = {
+    Format.JSON: "application/json",
+    Format.NDJSON: "application/x-ndjson",
+    Format.EVENTS: "text/event-stream",
+    Format.CSV: "text/csv; charset=utf-8; header=present",
+}
 
 
 def json_media_type(headers: Headers) -> str | None:
     """`application/json` or `application/<name>+json`, in lower case; None for all else.
 
-    Also None for a charset other than UTF-8 and for a content coding: what was compressed
-    was not looked at.
+    For requests: also None for a content coding, since what was compressed was not looked at.
     """
-    types = [value for name, value in headers if name.lower() == "content-type"]
     codings = [value for name, value in headers if name.lower() == "content-encoding"]
-    if len(types) != 1 or any(value.strip().lower() != "identity" for value in codings):
+    if any(value.strip().lower() != "identity" for value in codings):
         return None
-    found = _MEDIA_TYPE.fullmatch(types[0].strip(" \t").lower())
-    if found is None:
-        return None
-    media_type, rest = found.groups()
-    if not _PARAMETERS.fullmatch(rest):
-        return None
-    charsets = [value for name, value in _PARAMETER.findall(rest) if name == "charset"]
-    if len(charsets) > 1:
-        return None
-    return media_type if all(c.strip('"') == "utf-8" for c in charsets) else None
+    media_type, _ = _media_type(headers)
+    return media_type if _JSON.fullmatch(media_type) else None
+
+
+def content_fits(headers: Headers, wanted: Format) -> bool:
+    """Does an answer say, once and in plain words, that it is of this format, in UTF-8?
+
+    Its content coding is not looked at: whoever reads the body undoes it first, or refuses.
+    """
+    media_type, parameters = _media_type(headers)
+    if wanted is Format.JSON:
+        return _JSON.fullmatch(media_type) is not None
+    # RFC 4180 3: without a header line, nobody says what the columns are.
+    headless = any(name == "header" and value != "present" for name, value in parameters)
+    return media_type in _NAMES[wanted] and not headless
+
+
+def _media_type(headers: Headers) -> tuple[str, list[tuple[str, str]]]:
+    """Type and parameters, in lower case; "" for more than one, or another charset."""
+    types = [value for name, value in headers if name.lower() == "content-type"]
+    found = _MEDIA_TYPE.fullmatch(types[0].strip(" \t").lower()) if len(types) == 1 else None
+    if found is None or not _PARAMETERS.fullmatch(found[2]):
+        return "", []
+    parameters = [(name, value.strip('"')) for name, value in _PARAMETER.findall(found[2])]
+    charsets = [value for name, value in parameters if name == "charset"]
+    if charsets not in ([], ["utf-8"]):
+        return "", []
+    return found[1], parameters

@@ -62,6 +62,25 @@ class Place:
     drop: Drop
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Program:
+    """What a node says about objects of one shape. Compared by identity.
+
+    Attributes:
+        delete: members that leave whatever they hold.
+        drops: how their loss is counted.
+        leaves: members with nothing declared below them.
+        inner: members that should be objects with more declared in them.
+        look: other members whose value decides.
+    """
+
+    delete: tuple[str, ...]
+    drops: tuple[Drop, ...]
+    leaves: tuple[tuple[str, "Node"], ...]
+    inner: tuple[tuple[str, "Node"], ...]
+    look: tuple[tuple[str, "Node"], ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Node:
     """What happens to a value at one place of a record. Compared by identity.
@@ -80,6 +99,8 @@ class Node:
             where members, items or another record were expected.
         barren: nothing can stay under this place, so the emptied container leaves too.
         wary: here or below stands a leaf whose value must be looked at before it stays.
+        programs: what was worked out for objects of some shapes, by their members in order.
+            Grows, and outlives the request; `programs.py` bounds it.
     """
 
     gone: Drop | None = None
@@ -94,11 +115,22 @@ class Node:
     hides: bool = False
     barren: bool = False
     wary: bool = False
+    programs: dict[tuple[str, ...], Program] = field(default_factory=dict, repr=False)
 
     @property
     def plain(self) -> bool:
         """A leaf with nothing declared below: only the kind of its value is in question."""
         return self.leaf and not self.members and self.items is None
+
+    @property
+    def veiled(self) -> bool:
+        """A hidden field stands here or above: of all that is here, only the id stays."""
+        return self.rest is not None and bool(self.rest.fields)
+
+    @property
+    def branch(self) -> bool:
+        """An object stays here, with what its members say."""
+        return self.gone is None and bool(self.members)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -114,6 +146,7 @@ class Plan:
         beside: members of the envelope that stay if they hold a scalar.
         page_totals: those of them that count the records of this answer.
         embeds: the resources whose records may stand inside.
+        paths: where each field stands, hidden or not.
         hides: something of the records' own may leave.
         depends: what stays, and whether, depends on the record; `cut` needs a judge.
         may_refuse: and some records may be kept back, so nothing beside may count them.
@@ -128,6 +161,7 @@ class Plan:
     beside: frozenset[str]
     page_totals: frozenset[str]
     embeds: frozenset[str]
+    paths: Mapping[str, tuple[FieldPath, ...]]
     hides: bool
     depends: bool
     may_refuse: bool
@@ -176,6 +210,7 @@ def build_plan(
         beside=beside,
         page_totals=page_totals,
         embeds=frozenset(embed.resource for embed in resource.embeds.values()),
+        paths={name: declared.paths for name, declared in resource.fields.items()},
         hides=bool(hidden),
         depends=depends,
         may_refuse=may_refuse,

@@ -1,93 +1,65 @@
-"""One pass over one body: takes out what the plan says and keeps count.
+"""Cuts records, some at a time: takes out what the plan says and keeps count.
 
 True here:
 - Values are cut where they stand, kept ones are never decoded: `Raw` is their bytes.
 - Records of a list mostly share one shape (the same members in the same order), so names
-  are looked up once per shape and not once per member.
-- A record that may not be seen is judged before anything in it is cut or counted: nothing
-  of it is in the result, and nothing of it in the counts but that it left.
-- A **quick** pass takes leaves on trust: it does not look whether a member with nothing
-  declared below it holds an object. It is right iff none does, which `leaves_hold` finds
-  out from the result: a text with no more braces than the pass itself wrote holds no more
-  objects. If it cannot tell, a **careful** pass looks at every leaf.
+  are looked up once per shape, and each member of a batch is cut for all its records at once.
+- A record that may not be seen, or is not what was asked for, is judged before anything in it
+  is cut or counted: nothing of it is in the result, and nothing of it in the counts but that
+  it left.
+- A **quick** cut takes leaves on trust: it does not look whether a member with nothing
+  declared below it holds an object. It is right iff none does, which `_leaves_hold` finds
+  out from the result: a text with no more braces than the cut itself wrote holds no more
+  objects. If it cannot tell, the same records are read again and cut **carefully**, with a
+  look at every leaf.
+- Whatever can be long is a generator and yields after each part of it: a batch, some items
+  of an array, some members of an object. What is not long is cut in one go.
 
-Raises msgspec's errors, `NoRecordsError` for an envelope without its records,
-`RecordRefusedError` and `TooManyShapesError`.
+Raises msgspec's errors and `TooManyShapesError`.
 """
 
-import re
-from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Generator
+from types import GeneratorType
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
 
-from gateway.domain.fieldpath import ITEMS
-from gateway.domain.record import RecordNote
+from gateway.domain.question import Condition
+from gateway.masking.condition import Conditions
+from gateway.masking.counts import Counts, grow
 from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge, something_leaves
-from gateway.masking.plan import UNMAPPED_DROP, Drop, Node, Place, Plan
+from gateway.masking.leaves import first_byte, hold_no_more, only_scalars
+from gateway.masking.pieces import PIECE, Text, read_items, read_members, read_records
+from gateway.masking.plan import Drop, Node, Place, Plan, Program
+from gateway.masking.programs import build_program, remember
 
 # Of the objects of one answer, counted for each place and each way of cutting it. Real ones
 # have a few dozen; a program each for a million objects that share no shape stops the worker
 # for seconds and takes 400 MB.
 MAX_SHAPES = 16_384
-BATCH = 64  # records cut in one go: a pause of well under a millisecond
+BATCH = 64  # records cut in one go: well under a millisecond
+SMALL = 512  # bytes of an array that is cut in one go
+MANY = 1024  # members of an object that is not cut in one go
+FEW = 256  # members or items that are
 
-_OBJECT = msgspec.json.Decoder(dict[str, Raw])
-_OBJECTS = msgspec.json.Decoder(list[dict[str, Raw]])
-_ARRAY = msgspec.json.Decoder(list[Raw])
-_TEXT = msgspec.json.Decoder(str)
 _encode = msgspec.json.Encoder().encode
 
-_GONE = object()  # what stands here leaves
-_BRACE, _BRACKET, _NULL, _QUOTE = b'{[n"'
+GONE = object()  # what stands here leaves
+_BRACE, _BRACKET, _NULL = b"{[n"
 _CONTAINERS = b"{["
-_NUMBERS = b"-0123456789"
-_WHOLE = re.compile(rb"-?[0-9]+")
-# Every way in which an array can open inside another: after `[`, `,` or white space. The
-# look-behind stands after the bracket because `re` then leaps from bracket to bracket.
-_ARRAY_IN_ARRAY = re.compile(rb"\[(?<=[\[,\s]\[)")
 
-
-class NoRecordsError(Exception):
-    """The envelope lacks the member that holds the records."""
-
-
-class RecordRefusedError(Exception):
-    """The one record that was asked for may not be seen. `note`: what was known of it."""
-
-    def __init__(self, note: RecordNote | None) -> None:
-        super().__init__()
-        self.note = note
+T = TypeVar("T")
+Steps = Generator[None, None, T]
+Members = dict[str, Any]
 
 
 class TooManyShapesError(Exception):
     """Hardly two of the objects at one place have the same members."""
 
 
-@dataclass(slots=True)
-class _Program:
-    """What to do with objects of one shape, and to how many it was done.
-
-    Attributes:
-        delete: members that leave whatever they hold.
-        drops: how their loss is counted.
-        leaves: members with nothing declared below them.
-        look: members whose value decides.
-        lost: how often a leaf held what no leaf holds, and left, by member.
-    """
-
-    delete: tuple[str, ...]
-    drops: tuple[Drop, ...]
-    leaves: tuple[tuple[str, Node], ...]
-    look: tuple[tuple[str, Node], ...]
-    uses: int = 0
-    lost: Counter[str] = field(default_factory=Counter)
-
-
 class Walk:
-    """The counts of one pass. The only thing in this package that changes."""
+    """One pass over one body. The only thing in this package that changes."""
 
     def __init__(
         self,
@@ -97,115 +69,96 @@ class Walk:
         judge: RecordJudge | None = None,
         judges: Judges = NO_JUDGES,
         guards: bool | None = None,
+        conditions: tuple[Condition, ...] = (),
+        shut: bool = False,
     ) -> None:
+        """Begin. The arguments are those of `cut`, but for two.
+
+        `careful`: trust no leaf. `shut`: no record meets the conditions, whatever it holds.
+        """
         self.plan = plan
         self.careful = careful
-        self.judge = judge
+        self.judge = judge if judge is not None and judge.depends else None
         self.judges = judges
+        self.conditions = Conditions(conditions, plan, judges) if conditions else None
+        self.shut = shut
+        # Records may leave: no number beside them may tell how many there were.
+        self.may_refuse = plan.may_refuse or bool(conditions)
         # Something may leave this answer: then only what is known stays around the records.
-        self.guards = (
+        self.guards = bool(conditions) or (
             plan.hides or plan.depends or something_leaves(plan.embeds, judges)
             if guards is None
             else guards
         )
-        self.records = 0
-        self.refused = 0
-        self.note: RecordNote | None = None  # of the one record, if the answer is one
-        self.dropped: Counter[str] = Counter()
-        self.hidden: set[str] = set()
-        self.shown: set[str] = set()
-        self.objects = 0  # that this pass writes, other than by a program
-        self.arrays = 0  # that this pass writes
-        self.shapes = 0  # that it met
-        self._programs: dict[Node, dict[tuple[str, ...], _Program]] = {}
+        self.counts = Counts()  # of what is being read
+        self.shapes = 0  # that this pass met
+        self._programs: dict[tuple[Node, tuple[str, ...]], Program] = {}
+        # Values too large for one go: the object and the name they stand at, the program if
+        # it took them for leaves, and how they are cut.
+        self._later: list[tuple[Members, str, Program | None, Steps[Any]]] = []
+        self._many: list[tuple[Node, Members]] = []  # too many members for one go
 
-    def answer(self, body: bytes) -> bytes:
-        """Walk down the envelope and cut the records."""
-        made = self._envelope(Raw(body), self.plan.records)
-        if made is _GONE:
-            raise RecordRefusedError(self.note)
-        return _encode(made)
+    def records(
+        self, records: list[Members], again: Callable[[], list[Members]], *, size: int
+    ) -> Steps[bytes]:
+        """Cut records of the answer, count them, and write those that stay as an array.
 
-    def error(self, body: bytes) -> bytes:
-        """Cut an error body, which must be an object."""
-        members = _OBJECT.decode(body)
-        self._objects(self.plan.error if self.guards else self.plan.open_error, [members])
+        Args:
+            records: the members of each. They change.
+            again: reads the same records anew.
+            size: of their text, in bytes.
+        """
+        counted = self.counts
+        if not self.careful:
+            self.counts = Counts()
+            made = yield from self._cut(records, large=size > 2 * PIECE)
+            if not self.counts.wary or (yield from hold_no_more(made, self.counts)):
+                counted.add(self.counts)
+                self.counts = counted
+                return made
+            records = again()
+            yield
+        before = self.careful
+        self.careful, self.counts = True, Counts()
+        made = yield from self._cut(records, large=size > 2 * PIECE)
+        counted.add(self.counts)
+        self.careful, self.counts = before, counted
+        return made
+
+    def alone(self, node: Node, members: Members) -> Steps[bytes]:
+        """Cut one object that is no record of the answer, and write it."""
+        self._object(node, members)
+        yield from self._settle()
         return _encode(members)
 
-    def _envelope(self, raw: Raw, steps: tuple[str, ...]) -> Any:
-        """What stays of an answer: `_GONE` if its one record goes."""
-        if not steps:
-            record = _OBJECT.decode(raw)
-            self._take_note(record)
-            kept = self._list([record])
-            return kept[0] if kept else _GONE
-        if steps == (ITEMS,):
-            self.arrays += 1
-            return self._list(_OBJECTS.decode(raw))
-        if steps[0] == ITEMS:
-            self.arrays += 1
-            inner = [self._envelope(item, steps[1:]) for item in _ARRAY.decode(raw)]
-            return [value for value in inner if value is not _GONE]
-        members: dict[str, Any] = _OBJECT.decode(raw)
-        if steps[0] not in members:
-            raise NoRecordsError
-        before = self.records
-        inside = self._envelope(members[steps[0]], steps[1:])
-        if inside is _GONE:
-            return _GONE  # what stood around it goes too, uncounted
-        self.objects += 1
-        for name in tuple(members) if self.guards else ():
-            if name != steps[0]:
-                value = self._beside(name, members[name], self.records - before)
-                if value is _GONE:
-                    del members[name]
-                else:
-                    members[name] = value
-        members[steps[0]] = inside
-        return members
+    def drop(self, drop: Drop, times: int = 1) -> object:
+        """Something leaves, and is counted."""
+        self.counts.drop(drop, times)
+        return GONE
 
-    def _take_note(self, record: dict[str, Raw]) -> None:
-        """Of the one record of an answer, before anything leaves it."""
-        judge = self.judge
-        if judge is None or not judge.depends or judge.note is None:
-            return
-        if ITEMS not in self.plan.records:
-            self.note = judge.note(record)
+    # -- records -----------------------------------------------------------------------------
 
-    def _beside(self, name: str, raw: Raw, kept: int) -> Any:
-        """What stays of a member beside the records, of which so many are kept.
+    def _cut(self, records: list[Members], *, large: bool) -> Steps[bytes]:
+        kept: list[Members] = []
+        for start in range(0, len(records), BATCH):
+            if start:
+                yield
+            batch = records[start : start + BATCH]
+            if self.conditions is not None:
+                batch = yield from self._met(self.conditions, batch, large=large)
+            elif self.judge is not None:
+                batch = self._judged(self.judge, batch, large=large)
+            else:
+                self._objects(self.plan.record, batch, large=large)
+            kept += batch
+            if self._later or self._many:
+                yield from self._settle()
+        self.counts.records += len(kept)
+        return _encode(kept)
 
-        Whether this answer lost a record makes no difference: it would tell.
-        """
-        plan = self.plan
-        if name not in plan.beside or _first(raw) in _CONTAINERS:
-            return self._drop(UNMAPPED_DROP)
-        if not plan.may_refuse:
-            return raw
-        if name in plan.page_totals and _WHOLE.fullmatch(raw):
-            return kept
-        return self._drop(UNMAPPED_DROP) if name in plan.page_totals or _counts(raw) else raw
-
-    def _list(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Cut records in place, batch by batch: a later caller may pause in between.
-
-        Returns those that stay.
-        """
-        kept = records
-        if self.judge is None or not self.judge.depends:
-            for start in range(0, len(records), BATCH):
-                self._objects(self.plan.record, records[start : start + BATCH])
-        else:
-            kept = []
-            for start in range(0, len(records), BATCH):
-                kept += self._judged(self.judge, records[start : start + BATCH])
-        self.records += len(kept)
-        self.refused += len(records) - len(kept)
-        return kept
-
-    def _judged(self, judge: RecordJudge, batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _judged(self, judge: RecordJudge, batch: list[Members], *, large: bool) -> list[Members]:
         """Cut each record as its judge says; those that stay, in their order."""
-        alike: dict[Node, list[dict[str, Any]]] = {}
+        alike: dict[Node, list[Members]] = {}
         kept = []
         for members in batch:
             node = judge.node(members)
@@ -217,144 +170,249 @@ class Walk:
             else:
                 alike[node] = [members]
         for node, records in alike.items():
-            self._objects(node, records)
+            self._objects(node, records, large=large)
+        self.counts.refused += len(batch) - len(kept)
         return kept
 
-    def _objects(self, node: Node, batch: list[dict[str, Any]]) -> None:
-        """Cut objects that stand at one place of the plan, in place."""
-        programs = self._programs.setdefault(node, {})
+    def _met(
+        self, conditions: Conditions, batch: list[Members], *, large: bool
+    ) -> Steps[list[Members]]:
+        """The same, of those that are what was asked for."""
+        kept = []
         for members in batch:
-            shape = tuple(members)
-            program = programs.get(shape)
-            if program is None:
-                if self.shapes >= MAX_SHAPES:
-                    raise TooManyShapesError
-                self.shapes += 1
-                program = programs[shape] = self._program(node, shape)
-            program.uses += 1
-            for name in program.delete:
-                del members[name]
-            if self.careful:
-                for name, child in program.leaves:
-                    raw = members[name]
-                    if _first(raw) in _CONTAINERS and self._value(child, raw) is _GONE:
-                        del members[name]
-                        program.lost[name] += 1
-            for name, child in program.look:
-                value = self._value(child, members[name])
-                if value is _GONE:
-                    del members[name]
-                else:
-                    members[name] = value
-
-    def _program(self, node: Node, shape: tuple[str, ...]) -> _Program:
-        delete: list[str] = []
-        drops: list[Drop] = []
-        leaves: list[tuple[str, Node]] = []
-        look: list[tuple[str, Node]] = []
-        for name in shape:
-            child = node.members.get(name)
-            drop = node.rest if child is None else child.gone
-            if drop is not None:
-                delete.append(name)
-                drops.append(drop)
-            elif child is None:
-                pass  # undeclared, and may stay
-            elif child.plain:
-                leaves.append((name, child))
+            node = self.plan.record if self.judge is None else self.judge.node(members)
+            if node is None:
+                self.counts.refused += 1
+            elif (yield from conditions.met(node, members, self.counts.holders)) and not self.shut:
+                kept.append(members)
+                self._objects(node, [members], large=large)
             else:
-                look.append((name, child))
-        return _Program(tuple(delete), tuple(drops), tuple(leaves), tuple(look))
+                self.counts.unmatched += 1
+        return kept
+
+    # -- objects -----------------------------------------------------------------------------
+
+    def _objects(self, node: Node, batch: list[Members], *, large: bool = False) -> None:
+        """Cut objects that stand at one place of the plan, in place."""
+        if large:
+            self._many += [(node, members) for members in batch if len(members) > MANY]
+            batch = [members for members in batch if len(members) <= MANY]
+        counts = self.counts
+        if node.wary:
+            counts.wary = True
+        if not node.barren:  # a barren object is read but not written
+            counts.objects += len(batch)
+        if len(batch) == 1:
+            self._apply(self._program(node, tuple(batch[0])), batch)
+            return
+        shapes = list(map(tuple, batch))
+        if shapes and shapes.count(shapes[0]) == len(shapes):
+            self._apply(self._program(node, shapes[0]), batch)
+            return
+        alike: dict[tuple[str, ...], list[Members]] = {}
+        for shape, members in zip(shapes, batch, strict=True):
+            alike.setdefault(shape, []).append(members)
+        for shape, some in alike.items():
+            self._apply(self._program(node, shape), some)
+
+    def _program(self, node: Node, shape: tuple[str, ...]) -> Program:
+        program = node.programs.get(shape) or self._programs.get((node, shape))
+        if program is None:
+            if self.shapes >= MAX_SHAPES:
+                raise TooManyShapesError
+            self.shapes += 1
+            program = self._programs[node, shape] = build_program(node, shape)
+            remember(node, shape, program)
+        return program
+
+    def _apply(self, program: Program, batch: list[Members]) -> None:
+        grow(self.counts.uses, program, len(batch))
+        for name in program.delete:
+            for members in batch:
+                del members[name]
+        if self.careful:
+            for name, child in program.leaves:
+                column = _encode([members[name] for members in batch])
+                if b"{" in column or column.find(b"[", 1) > 0:
+                    self._values(child, name, batch, program)
+        for name, child in program.inner:
+            if not self._column(child, name, batch):
+                self._values(child, name, batch)
+        for name, child in program.look:
+            self._values(child, name, batch)
+
+    def _values(
+        self, node: Node, name: str, batch: list[Members], program: Program | None = None
+    ) -> None:
+        """Cut what stands at one name of each, one after the other."""
+        for members in batch:
+            value = self._value(node, members[name])
+            if value.__class__ is GeneratorType:
+                self._later.append((members, name, program, value))
+            else:
+                self._put(members, name, program, value)
+
+    def _put(self, members: Members, name: str, program: Program | None, value: object) -> None:
+        if value is not GONE:
+            members[name] = value
+            return
+        del members[name]
+        if program is not None:
+            grow(self.counts.lost, (program, name))
+
+    def _column(self, node: Node, name: str, batch: list[Members]) -> bool:
+        """Cut what stands at one name of each all at once, if all are small objects."""
+        if len(batch) == 1:
+            return False
+        inside = self._objects_in(node, _encode([members[name] for members in batch]))
+        if inside is None:
+            return False
+        for members, value in zip(batch, inside, strict=True):
+            if node.barren:
+                del members[name]
+            else:
+                members[name] = value
+        return True
+
+    def _objects_in(self, node: Node, text: bytes | Raw) -> list[Members] | None:
+        """Cut all items of an array; None = nothing is done: they are not all small objects."""
+        if len(text) > PIECE:
+            return None
+        try:
+            inside = read_records(text)
+        except msgspec.ValidationError:
+            return None
+        self._objects(node, inside)
+        if node.whole and inside:
+            self.counts.shown.update(node.names)
+        return inside
+
+    def _object(self, node: Node, members: Members) -> None:
+        if len(members) > MANY:
+            self._many.append((node, members))
+        else:
+            self._objects(node, [members])
+
+    # -- what is not done in one go ----------------------------------------------------------
+
+    def _settle(self) -> Steps[None]:
+        """Cut what was too large for one go. What it holds may again be too large."""
+        while self._later or self._many:
+            if self._many:
+                yield from self._cut_many(*self._many.pop())
+            else:
+                members, name, program, steps = self._later.pop()
+                self._put(members, name, program, (yield from steps))
+
+    def _cut_many(self, node: Node, members: Members) -> Steps[None]:
+        """Cut an object with many members, carefully and without a program."""
+        if not node.barren:
+            self.counts.objects += 1
+        for at, name in enumerate(tuple(members)):
+            if not at % FEW:
+                yield
+            child = node.members.get(name)
+            if child is not None:
+                self._values(child, name, [members])
+            elif node.rest is not None:
+                del members[name]
+                self.drop(node.rest)
+
+    def _long_array(self, node: Node, items: Node, raw: Raw) -> Steps[Any]:
+        """Cut the items of an array, and write them."""
+        # What others wait for is not begun in here: they may be many, each inside the next.
+        waiting = self._later, self._many
+        self._later, self._many = [], []
+        parts: list[bytes] = []
+        for values, _ in Text(bytes(memoryview(raw))).pieces(read_items):
+            for start in range(0, len(values), FEW):
+                kept = self._items(items, values[start : start + FEW])
+                for at, value in enumerate(kept):
+                    if value.__class__ is GeneratorType:
+                        kept[at] = yield from value
+                yield from self._settle()
+                kept = [value for value in kept if value is not GONE]
+                if kept:
+                    parts.append(_encode(kept)[1:-1])
+                yield
+        self._later, self._many = waiting
+        return self._opened(node, Raw(b"[%b]" % b",".join(parts)))
+
+    def _items(self, node: Node, values: list[Raw]) -> list[Any]:
+        if node.branch:
+            inside = self._objects_in(node, _encode(values))
+            if inside is not None:
+                return [] if node.barren else list(inside)
+        return [self._value(node, item) for item in values]
+
+    def _long_leaf(self, node: Node, raw: Raw) -> Steps[Any]:
+        if (yield from only_scalars(raw)):
+            self.counts.shown.update(node.names)
+            return raw
+        return self._misfit(node, raw)
+
+    # -- values ------------------------------------------------------------------------------
 
     def _value(self, node: Node, raw: Raw) -> Any:
-        """Cut one value: `_GONE`, the value as it was, or its container with less inside."""
+        """Cut one value: `GONE`, the value as it was, or its container with less inside.
+
+        A generator that returns this, if it is too large for one go.
+        """
         if node.gone is not None:
-            return self._drop(node.gone)
-        first = _first(raw)
-        if first == _BRACE and node.members:
-            members = _OBJECT.decode(raw)
-            self._objects(node, [members])
-            if node.whole:
-                self.shown.update(node.names)
-            return _GONE if node.barren else members
-        if first == _BRACKET and node.items is not None:
-            return self._array(node, node.items, raw)
-        if _is_leaf_value(first, raw) if node.leaf else first == _NULL and not node.hides:
-            self.shown.update(node.names)
-            return raw
-        if node.embed is not None and first == _BRACE:
+            return self.drop(node.gone)
+        first = first_byte(raw)
+        if first not in _CONTAINERS:
+            if node.leaf or (first == _NULL and not node.hides):
+                self.counts.shown.update(node.names)
+                return raw
+        elif first == _BRACE and node.members:
+            members = read_members(raw)
+            self._object(node, members)
+            return self._opened(node, members)
+        elif first == _BRACKET and node.items is not None:
+            if len(raw) > SMALL:
+                return self._long_array(node, node.items, raw)
+            values = self._items(node.items, read_items(raw))
+            return self._opened(node, [value for value in values if value is not GONE])
+        elif first == _BRACKET and node.leaf:
+            steps = self._long_leaf(node, raw)
+            return steps if len(raw) > SMALL else _run(steps)
+        elif first == _BRACE and node.embed is not None:
             return self._embedded(node.embed, raw)
+        return self._misfit(node, raw)
+
+    def _opened(self, node: Node, made: Any) -> Any:
+        """What becomes of a container whose inside was cut."""
+        if node.barren:
+            return GONE
+        if node.whole:
+            self.counts.shown.update(node.names)
+        if made.__class__ is not dict:
+            self.counts.arrays += 1
+        return made
+
+    def _misfit(self, node: Node, raw: Raw) -> Any:
         if node.misfit is not None:
-            return self._drop(node.misfit)
-        self.shown.update(node.names)
+            return self.drop(node.misfit)
+        self.counts.shown.update(node.names)
         return raw
 
     def _embedded(self, place: Place, raw: Raw) -> Any:
         """Cut a record inside a record, as what it is."""
         judge = self.judges.get(place.resource)
-        members = _OBJECT.decode(raw)
+        members = read_members(raw)
         node = None if judge is None else judge.node(members, place.prefix)
         if node is None:
-            return self._drop(place.drop)
-        self._objects(node, [members])
+            return self.drop(place.drop)
+        self._object(node, members)
         return members
 
-    def _array(self, node: Node, items: Node, raw: Raw) -> Any:
-        kept = [self._value(items, item) for item in _ARRAY.decode(raw)]
-        if node.barren:
-            return _GONE
-        if node.whole:
-            self.shown.update(node.names)
-        self.arrays += 1
-        return [value for value in kept if value is not _GONE]
 
-    def _drop(self, drop: Drop, times: int = 1) -> object:
-        self.hidden.update(drop.fields)
-        for label in drop.classes:
-            self.dropped[label] += times
-        return _GONE
-
-    def leaves_hold(self, made: bytes) -> bool:
-        """Is it sure, from the result, that every leaf holds what a leaf may hold?
-
-        What left with its record was never counted, so the sums are of what was written.
-        """
-        if not any(node.wary for node in self._programs):
-            return True
-        objects = self.objects + sum(
-            program.uses
-            for node, programs in self._programs.items()
-            if not node.barren  # a barren object was read but not written
-            for program in programs.values()
-        )
-        if made.count(b"{") != objects:
-            return False
-        return made.count(b"[") == self.arrays or _ARRAY_IN_ARRAY.search(made) is None
-
-    def add_up(self) -> None:
-        """Add to the counts what the programs did. Once, at the end."""
-        for programs in self._programs.values():
-            for program in programs.values():
-                for name, child in program.leaves:
-                    if program.lost[name] < program.uses:
-                        self.shown.update(child.names)
-                for drop in program.drops:
-                    self._drop(drop, program.uses)
-
-
-def _first(raw: Raw) -> int:
-    """The byte that tells a value's kind; msgspec has cut the white space before it."""
-    return memoryview(raw)[0]
-
-
-def _counts(raw: Raw) -> bool:
-    """A number, or a text of digits only, in whatever script."""
-    first = _first(raw)
-    return first in _NUMBERS or (first == _QUOTE and _TEXT.decode(raw).strip().isnumeric())
-
-
-def _is_leaf_value(first: int, raw: Raw) -> bool:
-    """A scalar, or an array of scalars."""
-    if first == _BRACKET:
-        return all(_first(item) not in _CONTAINERS for item in _ARRAY.decode(raw))
-    return first != _BRACE
+def _run(steps: Steps[T]) -> T:
+    """Take all steps in one go."""
+    try:
+        while True:
+            next(steps)
+    except StopIteration as done:
+        made: T = done.value
+        return made

@@ -1,5 +1,8 @@
 """A request body: read once, whole or as a stream, bounded in size and in time.
 
+A whole body has a deadline. A stream may take as long as it is large, but never keeps us
+waiting: it has an allowance of seconds that waiting uses up and bytes earn back.
+
 A client that announced `Expect: 100-continue` is told to go on only when the body is really
 about to be read, so a refused upload is never sent. (aiohttp's `web.Server` sends no 100 of
 its own; its `Application` would, before anything is decided.)
@@ -39,7 +42,7 @@ class WireBody:
         Raises:
             RequestError: BODY_TOO_LARGE, BODY_TIMEOUT, or MALFORMED_REQUEST when it breaks off.
         """
-        return b"".join([chunk async for chunk in self._chunks(max_bytes)])
+        return b"".join([chunk async for chunk in self._chunks(max_bytes, earned=0.0)])
 
     def stream(self) -> AsyncIterator[bytes]:
         """Chunk by chunk; aiohttp stops reading the socket while nobody asks for more.
@@ -47,9 +50,11 @@ class WireBody:
         Raises, while iterating:
             RequestError: as `read`, with the port's own cap.
         """
-        return self._chunks(self._limits.max_body_bytes)
+        earned = 1 / self._limits.min_bytes_per_second
+        return self._chunks(self._limits.max_body_bytes, earned=earned)
 
-    async def _chunks(self, max_bytes: int) -> AsyncIterator[bytes]:
+    async def _chunks(self, max_bytes: int, *, earned: float) -> AsyncIterator[bytes]:
+        """Piece by piece; each byte earns back so many seconds of what the client may take."""
         if self._begun:
             raise RuntimeError("a body is read once")
         self._begun = True
@@ -58,9 +63,12 @@ class WireBody:
         if self._announced > max_bytes:
             raise _too_large(max_bytes)
         self._invite()
-        deadline = asyncio.get_running_loop().time() + self._limits.body_seconds
+        clock = asyncio.get_running_loop().time
+        allowed = left = self._limits.body_seconds
         received = 0
-        while chunk := await self._next(deadline):
+        # Only what we wait counts: that the CRM is slow is not the client's fault.
+        while chunk := await self._next((began := clock()) + left):
+            left = min(allowed, left - (clock() - began) + earned * len(chunk))
             received += len(chunk)
             if received > max_bytes:
                 raise _too_large(max_bytes)
@@ -74,7 +82,8 @@ class WireBody:
         except TimeoutError as error:
             raise RequestError(
                 Reason.BODY_TIMEOUT,
-                f"the body did not arrive within {self._limits.body_seconds:g} seconds",
+                f"the body, or enough of it, did not come within {self._limits.body_seconds:g} "
+                "seconds",
             ) from error
         # RuntimeError is what aiohttp raises when the connection closed before the call.
         except (web.RequestPayloadError, OSError, RuntimeError) as error:

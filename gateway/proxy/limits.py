@@ -13,11 +13,17 @@ class PortLimits:
         max_field_bytes: one header, name and value: an 8 KB token, or a browser's cookies.
         max_fields: header lines. Browsers send 20 to 30.
         max_head_bytes: all headers together.
+        max_chunk_overhead_bytes: by how much what stands between the pieces of a chunked body
+            may exceed the pieces themselves; a trailer counts too.
         max_body_bytes: of a body that is streamed through; whole bodies have the reader's cap.
         idle_seconds: between requests, and for the whole of a request head: aiohttp has one
             timer for both, and bytes that drip in do not restart it.
-        body_seconds: for the whole of a request body, however it drips in.
-        write_seconds: for the client to take some of an answer, once the buffer is full.
+        body_seconds: for the whole of a request body that is read as a whole. One that is
+            streamed may keep us waiting as long as this at a time, and longer never.
+        min_bytes_per_second: what a streamed body, and a client that takes an answer, must come
+            to besides.
+        write_seconds: for the client to take so much of an answer, once the buffer is full; and
+            for the last of it, once the connection is to end.
         linger_seconds: how long unread bytes are thrown away after an answer, so that closing
             does not reset the connection under it.
         max_connections: open at once. With TLS a connection counts once its handshake is
@@ -30,9 +36,11 @@ class PortLimits:
     max_field_bytes: int = 16_380
     max_fields: int = 100
     max_head_bytes: int = 65_536
+    max_chunk_overhead_bytes: int = 16_384
     max_body_bytes: int = 64 * 2**20
     idle_seconds: float = 30.0
     body_seconds: float = 60.0
+    min_bytes_per_second: int = 1024
     write_seconds: float = 30.0
     linger_seconds: float = 2.0
     handshake_seconds: float = 10.0

@@ -68,6 +68,8 @@ def _special(refusal: Refusal, now: Instant) -> Headers:
             return (("WWW-Authenticate", 'Bearer realm="salon"'),)
         case 405:
             return (("Allow", ALLOWED_METHODS),)
+        case 426:  # RFC 9110 15.5.22, RFC 6455 4.4; what is spoken here, whoever asks
+            return (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
         case 503:
             return (("Retry-After", str(RETRY_SECONDS)),)
         case _ if refusal.reason is Reason.OUTSIDE_HOURS and refusal.opens_at is not None:

@@ -74,6 +74,11 @@ async def _send_whole(
     length = _length(answer.headers)
     if request.method == "HEAD" and not body and length is not None:
         headers["Content-Length"] = str(length)  # what GET would have, as the CRM counted it
+    # RFC 9110 7.8, 15.5.22: the one answer that names an upgrade. Only ours do, not the CRM's.
+    upgrade = [(n, v) for n, v in answer.headers if n.lower() == "upgrade"]
+    if answer.status == 426 and upgrade:
+        headers.extend(upgrade)
+        headers["Connection"] = "Upgrade, close" if close else "Upgrade"
     response = web.Response(status=answer.status, headers=headers, body=body)
     if close:
         response.force_close()

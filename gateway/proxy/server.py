@@ -3,19 +3,24 @@
 INVARIANT: every request the parser accepts reaches `pipeline.run` exactly once, or is refused
 here and counted; whatever goes wrong on the way, the client gets a refusal or a cut
 connection, never part of an answer that looks whole.
+
+A conversation is begun exactly once, with the client or without (it holds the CRM's side),
+and its connection ends with it.
 """
 
 import asyncio
 import ssl
 from collections.abc import Callable
-from typing import Protocol
+from contextlib import suppress
+from typing import NoReturn, Protocol
 from uuid import uuid4
 
 from aiohttp import web
 
+from gateway.channel import SocketLimits
 from gateway.domain.decision import Refusal
-from gateway.domain.errors import RequestError
-from gateway.domain.http import Answer, BodySource, Inbound, Outcome
+from gateway.domain.errors import GatewayError, RequestError
+from gateway.domain.http import Answer, BodySource, Close, Conversation, Inbound, Outcome
 from gateway.domain.reason import STATUS, Reason
 from gateway.domain.time import Instant
 from gateway.events import Event, emit
@@ -24,6 +29,7 @@ from gateway.proxy.head import inbound_of, require_plain_head
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.refusals import render, render_problem
 from gateway.proxy.reply import require_sendable, send
+from gateway.proxy.socket import Departed, accept, require_acceptable
 from gateway.proxy.wire import WireRequest, WireServer, require_c_parser, reset
 
 # After these the bytes that follow on the connection are not to be trusted.
@@ -57,6 +63,7 @@ class GuardedServer:
         now: the clock, for `Retry-After` and the lock screen.
         ssl_context: TLS to the clients; None = plain HTTP (a TLS end point stands before us).
         limits: sizes and times.
+        socket_limits: the same of a WebSocket.
         on_shell_refusal: told the reason of every refusal that the pipeline did not make:
             requests the parser or the shell could not accept, and failures of the pipeline.
     """
@@ -68,12 +75,15 @@ class GuardedServer:
         now: Callable[[], Instant],
         ssl_context: ssl.SSLContext | None = None,
         limits: PortLimits | None = None,
+        socket_limits: SocketLimits | None = None,
         on_shell_refusal: Callable[[Reason], None] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._now = now
         self._ssl = ssl_context
         self._limits = limits or PortLimits()
+        self._socket_limits = socket_limits or SocketLimits()
+        self._conversations: set[asyncio.Task[object]] = set()
         self._told = on_shell_refusal
         self._wire: WireServer | None = None
         self._listener: asyncio.Server | None = None
@@ -110,11 +120,14 @@ class GuardedServer:
         """Stop listening, let open requests finish for at most this long, then cut them.
 
         A request that still comes on an open connection is served, as the last one there.
+        Conversations have no end to wait for: they are closed at once (1001, going away).
         """
         if self._listener is None or self._wire is None:
             return
         self._stopping = True
         self._listener.close()
+        for conversation in self._conversations:
+            conversation.cancel()
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()
@@ -141,7 +154,9 @@ class GuardedServer:
         inbound = inbound_of(request.raw, request.transport)
         body = WireBody(request, self._limits)
         outcome = await self._judge(request, inbound, body)
-        answer, last = await self._worded(outcome, inbound)
+        answer, last = await self._worded(outcome, request, inbound)
+        if isinstance(answer, Conversation):
+            await self._converse(request, answer)
         close = last or body.unread or request.is_last or self._stopping
         return await send(request, answer, close=close)
 
@@ -156,13 +171,46 @@ class GuardedServer:
             emit(Event.PIPELINE_FAILED, error)
             return self._own(Reason.INTERNAL_ERROR)
 
-    async def _worded(self, outcome: Outcome, inbound: Inbound) -> tuple[Answer, bool]:
+    async def _converse(self, request: WireRequest, conversation: Conversation) -> NoReturn:
+        """Shake hands, and let them talk until it is over; the connection ends with it."""
+        try:
+            if self._stopping:
+                raise ConnectionResetError("the gateway is stopping")
+            channel = accept(request, conversation, self._socket_limits)
+        except ConnectionError:
+            await _drop(conversation)
+            raise
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101  # this is a coroutine
+        self._conversations.add(task)
+        code = Close.FAILED
+        try:
+            await conversation.converse(channel)
+            code = Close.NORMAL
+        except GatewayError:
+            pass  # entered, counted and told to both ends by whoever raised it
+        except asyncio.CancelledError:  # `stop`
+            code = Close.GOING_AWAY
+            raise
+        except Exception as error:  # noqa: BLE001  # the last door, as below
+            emit(Event.PIPELINE_FAILED, error)
+        finally:
+            self._conversations.discard(task)
+            await channel.close(code, "")
+        raise ConnectionResetError("the conversation is over")  # to aiohttp: no more HTTP here
+
+    async def _worded(
+        self, outcome: Outcome, request: WireRequest, inbound: Inbound
+    ) -> tuple[Answer | Conversation, bool]:
         """An answer that can be sent, and whether the connection ends with it."""
         try:
             if isinstance(outcome, Refusal):
                 answer = render(outcome, inbound, now=self._now())
                 return answer, outcome.reason in _CLOSING
-            require_sendable(outcome)
+            if isinstance(outcome, Conversation):
+                require_acceptable(outcome, request, inbound)
+            else:
+                require_sendable(outcome)
         except Exception as error:  # noqa: BLE001  # as above; the plain form needs no template
             emit(Event.ANSWER_INVALID, error)
             await _drop(outcome)
@@ -187,7 +235,11 @@ class GuardedServer:
 
 
 async def _drop(outcome: Outcome) -> None:
-    """Close the stream of an answer that will not be sent."""
+    """Let go of what stands behind an outcome that will not be sent: the CRM's side of it."""
+    if isinstance(outcome, Conversation):
+        with suppress(GatewayError):  # it says that the client is gone
+            await outcome.converse(Departed())
+        return
     finish = getattr(outcome.body, "aclose", None) if isinstance(outcome, Answer) else None
     if finish is not None:
         await finish()

@@ -14,18 +14,24 @@ from typing import Any
 
 from aiohttp import http_parser, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import HttpVersion10, HttpVersion11, RawRequestMessage
-from aiohttp.streams import StreamReader
-from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError
+from aiohttp.http import HttpVersion, HttpVersion10, HttpVersion11, RawRequestMessage
+from aiohttp.http_exceptions import BadHttpMessage
+from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
+from aiohttp.web_protocol import ERROR, RequestHandler, RequestPayloadError, _ErrInfo
 
 from gateway.domain.reason import Reason
 from gateway.events import Event, emit
 from gateway.proxy.head import address_of
 from gateway.proxy.limits import PortLimits
+from gateway.proxy.rawbytes import Framing, RawBytes
 
 _NO_LINGER = struct.pack("ii", 1, 0)  # on, for 0 seconds
 _ADDED = frozenset({"server", "content-type"})
 _ANSWERABLE = frozenset({HttpVersion10, HttpVersion11})
+_NOT_HTTP = HttpVersion(0, 0)  # stands for what the parser took for HTTP; the guard refuses it
+# Requests that wait for their turn on one connection before it is read no further: nobody who
+# talks to us sends more than one ahead. (aiohttp's 32 holds within one read of the socket.)
+_AHEAD = 2
 
 
 class ParserMissingError(RuntimeError):
@@ -68,10 +74,10 @@ class WireRequest(web.BaseRequest):
         """May what follows on this connection be anything but a request?
 
         So after a refused upgrade, and after a transfer coding that the parser took for none:
-        its body would be read as the next request.
+        its body would be read as the next request. After chunks too: the parser takes the last
+        field of their trailer for the first header of the next request.
         """
-        coded = "Transfer-Encoding" in self.headers and not self.raw.chunked
-        return coded or bool(self.raw.upgrade)
+        return "Transfer-Encoding" in self.headers or bool(self.raw.upgrade)
 
     async def _prepare_hook(self, response: web.StreamResponse) -> None:
         # aiohttp adds its banner, and `application/octet-stream` where no type was named.
@@ -144,26 +150,93 @@ class WireServer(web.Server):
 class _WireProtocol(RequestHandler):
     """One connection."""
 
-    __slots__ = ("reading", "streaming", "wire")
+    __slots__ = ("broken", "filling", "framing", "raw", "reading", "streaming", "wire")
 
     def __init__(self, manager: WireServer, **options: Any) -> None:
         super().__init__(manager, **options)
+        self._max_msg_queue_size = _AHEAD
+        self._msg_queue_resume_size = _AHEAD // 2
         self.wire = manager
-        self.reading: StreamReader | None = None
+        self.raw = RawBytes()
+        self.broken = False  # nothing that comes is looked at any more
+        self.reading: StreamReader | None = None  # the body of the request being answered
+        self.filling: StreamReader | None = None  # the body that is coming in
+        self.framing: Framing | None = None  # of that one, if it is chunked
         self.streaming: asyncio.Task[Any] | None = None
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser, and tell waiting readers when a body turned out to be broken.
+        """Feed the parser, look at what it does not tell, and stop at the first thing wrong.
 
         aiohttp queues a 400 behind the request whose body is malformed but leaves its reader
-        waiting for bytes that can no longer come.
+        waiting for bytes that can no longer come, and goes on feeding a parser that failed.
         """
+        if self.broken or self._close or self._force_close:
+            return
+        if self._payload_parser is not None or self._upgraded:  # no HTTP any more
+            super().data_received(data)
+            return
+        before = len(self._messages)
         super().data_received(data)
+        made = [
+            (at, message)
+            for at, (message, _) in enumerate(self._messages)
+            if at >= before and isinstance(message, RawRequestMessage)
+        ]
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
-            for payload in (self.reading, *(payload for _, payload in self._messages)):
-                if payload is not None and not payload.is_eof():
-                    payload.set_exception(RequestPayloadError("malformed body"))
-                    payload.feed_eof()
+            self._break()
+        else:
+            self._weigh(data, made)
+
+    def _weigh(self, data: bytes, made: list[tuple[int, RawRequestMessage]]) -> None:
+        """Refuse what is not plain HTTP, and what is more head or framing than anybody needs."""
+        limits = self.wire.limits
+        plain = self.raw.read(data, [message for _, message in made])
+        for (at, message), honest in zip(made, plain, strict=True):
+            if not honest:
+                said = message._replace(version=_NOT_HTTP)
+                self._messages[at] = (said, self._messages[at][1])
+        if self._upgraded:
+            return
+        if made:
+            at, message = made[-1]
+            self.filling = self._messages[at][1]
+            self.framing = Framing(self.filling.total_bytes) if message.chunked else None
+        elif self.framing is not None:
+            self.framing.raw += len(data)
+        if self.filling is not None and self.filling.is_eof():
+            self.filling = self.framing = None
+        if self._reading_paused or self._buffer_paused:
+            return  # the parser has stopped before the end of what it was given
+        if self.filling is not None and self.framing is not None:
+            slack = limits.max_chunk_overhead_bytes
+            if self.framing.exceeds(self.filling.total_bytes, slack):
+                self._break()
+        elif self.raw.begun > limits.max_line_bytes + limits.max_head_bytes:
+            error = _ErrInfo(status=400, exc=BadHttpMessage("too large"), message="")
+            self._messages.append((error, EMPTY_PAYLOAD))
+            if self._waiter is not None and not self._waiter.done():
+                self._waiter.set_result(None)
+            self._break()
+
+    def _break(self) -> None:
+        """Look at nothing that still comes; whoever waits for a body learns that it is broken."""
+        self.broken = True
+        for payload in (self.reading, self.filling, *(payload for _, payload in self._messages)):
+            if payload is not None and not payload.is_eof():
+                payload.set_exception(RequestPayloadError("malformed body"))
+                payload.feed_eof()
+
+    async def start(self) -> None:
+        """Serve the connection; and end it, even if the client never takes the last answer.
+
+        Closed as aiohttp closes it, a transport waits for ever to get rid of what it holds.
+        """
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            if transport is not None and transport.get_write_buffer_size():
+                self._loop.call_later(self.wire.limits.write_seconds, reset, transport)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Stop a stream nobody reads: it may have nothing to write for hours."""
@@ -172,18 +245,30 @@ class _WireProtocol(RequestHandler):
             self.streaming.cancel()
 
     async def _drain_helper(self) -> None:
-        """Wait until the client has taken what piles up, but not for ever.
+        """Wait until the client has taken what piles up, but only as long as it does take it.
 
         Every write of every answer waits here once the buffer is full, and only then.
         """
-        try:
-            async with asyncio.timeout(self.wire.limits.write_seconds):
-                await super()._drain_helper()
-        except TimeoutError as error:
-            emit(Event.ANSWER_NOT_TAKEN)
-            if self.transport is not None:
-                reset(self.transport)
-            raise ConnectionResetError("the client takes nothing") from error
+        limits, transport = self.wire.limits, self.transport
+        left = 0 if transport is None else transport.get_write_buffer_size()
+        # aiohttp keeps the waiter of a task that was cancelled; who waits next would be as well.
+        if self._drain_waiter is not None and self._drain_waiter.cancelled():
+            self._drain_waiter = None
+        while True:
+            try:
+                async with asyncio.timeout(limits.write_seconds):
+                    await super()._drain_helper()
+                    return
+            except TimeoutError as error:
+                self._drain_waiter = None  # the timeout has cancelled it
+                now_left = 0 if self.transport is None else self.transport.get_write_buffer_size()
+                if left - now_left >= limits.write_seconds * limits.min_bytes_per_second:
+                    left = now_left
+                    continue
+                emit(Event.ANSWER_NOT_TAKEN)
+                if self.transport is not None:
+                    reset(self.transport)
+                raise ConnectionResetError("the client takes too little") from error
 
     def handle_error(
         self,

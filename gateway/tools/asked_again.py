@@ -175,7 +175,11 @@ class Policy:
         if recorded.route not in self.found:
             self.found[recorded.route] = self._route(recorded.route)
         route = self.found[recorded.route]
-        return None if route is None else RouteMatch(route=route, record=recorded.record)
+        if route is None:
+            return None
+        # The entry keeps the action and not the parameter that made it another one's.
+        asked = [one for one in route.variants.values() if one.action == recorded.action]
+        return RouteMatch(route=asked[0] if asked else route, record=recorded.record)
 
     def _route(self, template: str) -> Route | None:
         try:

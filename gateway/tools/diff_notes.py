@@ -208,7 +208,8 @@ def _asks(route: Route) -> str:
 
 
 def _differing(was: Route, now: Route) -> Iterator[str]:
-    told = {"method", "template", "kind", "resource", "action"}  # by `_asks`
+    # By `_asks`; and what follows from `query` and `variants`.
+    told = {"method", "template", "kind", "resource", "action", "folded"}
     for each in fields(Route):
         if each.name not in told and getattr(was, each.name) != getattr(now, each.name):
             yield each.name

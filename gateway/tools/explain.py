@@ -7,7 +7,7 @@ would also have fired, so that an owner mends all of them at once.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from typing import Any
+from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
 from gateway.bundle import Bundle
@@ -16,6 +16,7 @@ from gateway.domain.decision import Decision, Denial, Permit
 from gateway.domain.errors import GatewayError
 from gateway.domain.http import Inbound
 from gateway.domain.obligation import Conjunct, Residual
+from gateway.domain.question import Condition, ExactMatch, Recheck
 from gateway.domain.reason import Reason
 from gateway.domain.record import Asker, RecordState
 from gateway.domain.resource import Resource
@@ -29,7 +30,7 @@ from gateway.identity.claims import Claims
 from gateway.identity.principal import resolve
 from gateway.identity.session import CurrentPrincipal, require_standing
 from gateway.mapping.guard import WireLimits, guard
-from gateway.mapping.query import require_answerable
+from gateway.mapping.query import asked_as, require_answerable
 from gateway.mapping.routes import Route, RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
 from gateway.masking.facts import FactReader
@@ -109,6 +110,7 @@ class Explanation:
         opened_by: each field that may show → the rows that show it, and let it be sent if it is.
         would_change: sentences about what would turn the answer.
         observed: sentences about what rules would do besides that are only observed yet.
+        kept: sentences about which records of the answer stay, for what the question asks.
     """
 
     question: Question
@@ -130,6 +132,7 @@ class Explanation:
     elsewhere: tuple[str, ...] = ()
     opened_by: Mapping[str, tuple[RuleRef, ...]] = field(default_factory=dict)
     observed: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -150,6 +153,7 @@ def explain(bundle: Bundle, question: Question, *, advise: bool = True) -> Expla
         inbound = _inbound(question)
         target = canonical(guard(inbound, WireLimits()))
         match = find(bundle.adapter.routes, question.method, target)
+        match = None if match is None else asked_as(match, target.query)
     except GatewayError as error:
         return replace(explanation, stops=(_stop(error),))
     if match is not None and match.route.kind is RouteKind.PUBLIC:
@@ -218,8 +222,9 @@ def _decided(
     hidden = tuple(_hidden(bundle, principal, post, resource, inside, READ, state))
     shut = frozenset(field.name for field in hidden)
     secret = _secret(bundle, question, principal, route, decision)
+    conditions: tuple[Condition, ...] = ()
     try:
-        require_answerable(route, query, shut if secret is None else secret)
+        conditions = require_answerable(route, query, shut if secret is None else secret)
     except GatewayError as error:
         stops.append(_stop(error))
     unwritable = tuple(
@@ -259,7 +264,21 @@ def _decided(
         only=_only(resource, firing.residual) if state is None else "",
         elsewhere=tuple(_elsewhere(access, decision, post)),
         opened_by=_opened_by(bundle, principal, post, resource, inside, question.sends, state),
+        kept=tuple(map(_kept, conditions)),
     )
+
+
+def _kept(condition: Condition) -> str:
+    """Which records stay. What was searched for is not repeated."""
+    match condition:
+        case Recheck(words=()):
+            return "every record: nothing is searched for"
+        case Recheck():
+            return "records in which each word searched for stands in a field that shows"
+        case ExactMatch(field=name):
+            return f"the one record whose {name} is the number asked for"
+        case _:
+            assert_never(condition)
 
 
 def _undecided(
@@ -271,8 +290,9 @@ def _undecided(
 ) -> Explanation:
     """The answer while everything is observed: what is no rule still counts."""
     route, nothing = match.route, frozenset[str]()
+    conditions: tuple[Condition, ...] = ()
     try:
-        require_answerable(route, query, nothing)
+        conditions = require_answerable(route, query, nothing)
         require_writable(
             full.question.sends,
             hidden=nothing,
@@ -291,6 +311,7 @@ def _undecided(
         unwritable=(),
         shown=tuple(route.resource.maskable),
         only="",
+        kept=tuple(map(_kept, conditions)),
         opened_by=dict.fromkeys(route.resource.maskable, (trial.by,)),
     )
 

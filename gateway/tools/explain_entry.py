@@ -84,4 +84,4 @@ def _address(recorded: Recorded) -> tuple[str, tuple[str, ...]]:
     if pattern.rest:
         segments.append(NOT_KEPT)
         unknown.append("**")
-    return own_target(tuple(segments)).wire, tuple(unknown)
+    return own_target(tuple(segments), slash=pattern.slash).wire, tuple(unknown)

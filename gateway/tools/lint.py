@@ -24,7 +24,6 @@ from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import ANYONE
 from gateway.enforcer.matcher import PLAIN_MATCHER
 from gateway.enforcer.rules import Effect, Origin, Rule
-from gateway.mapping.routes import RouteKind
 from gateway.tools.delicate import sounds_like
 from gateway.tools.reach import (
     MAX_STEPS,
@@ -68,9 +67,7 @@ def lint(bundle: Bundle, max_steps: int = MAX_STEPS) -> tuple[Finding, ...]:
 def _cards(bundle: Bundle) -> frozenset[Question]:
     """What the routes ask rules about. `pass` and `public` routes ask none."""
     return frozenset(
-        (route.resource.name, route.action)
-        for route in bundle.adapter.routes.routes
-        if route.kind is RouteKind.RULED
+        (route.resource.name, route.action) for route in bundle.adapter.routes.ruled()
     )
 
 

@@ -38,6 +38,9 @@ JUDGED: Final = frozenset(
 )
 
 
+_NO_ANSWER: Final = frozenset({Phase.INTENT, Phase.TALLY, Phase.END})
+
+
 class Left(StrEnum):
     """Why an entry cannot be asked about again."""
 
@@ -57,6 +60,7 @@ _LEFT: Final[Mapping[Reason, Left]] = {
     Reason.AMBIGUOUS_TARGET: Left.WIRE,
     Reason.METHOD_REFUSED: Left.WIRE,
     Reason.HOST_REFUSED: Left.WIRE,
+    Reason.WEBSOCKET_ONLY: Left.WIRE,
     Reason.BODY_TOO_LARGE: Left.BODY,
     Reason.BODY_TIMEOUT: Left.BODY,
     Reason.UNAUTHENTICATED: Left.IDENTITY,
@@ -66,6 +70,7 @@ _LEFT: Final[Mapping[Reason, Left]] = {
     Reason.LOOKUP_FAILED: Left.CRM,
     Reason.UNKNOWN_PARAMETER: Left.QUESTION,
     Reason.PARAMETER_INVALID: Left.QUESTION,
+    Reason.BUDGET_SPENT: Left.QUESTION,
     Reason.HIDDEN_FIELD_ASKED: Left.QUESTION,
     Reason.CONTENT_TYPE_REFUSED: Left.BODY,
     Reason.BODY_INVALID: Left.BODY,
@@ -118,6 +123,7 @@ class Recorded:
     record_salon: str | None = None
     record_facts: tuple[str, ...] = ()
     refused: int = 0
+    unmatched: int = 0
     would: Reason | None = None
     would_by: tuple[str, ...] = ()
     would_hide: tuple[str, ...] = ()
@@ -164,7 +170,7 @@ def parse_recorded(members: Mapping[str, Any]) -> Recorded | None:
     Raises:
         ValueError: an entry of another form than this version writes.
     """
-    if members.get("kind") != "entry" or members.get("phase") in {Phase.INTENT, Phase.TALLY}:
+    if members.get("kind") != "entry" or members.get("phase") in _NO_ANSWER:
         return None
     try:
         return msgspec.convert(members, Recorded)

@@ -10,13 +10,14 @@ from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
-from gateway.backends.upstream import AiohttpUpstream
+from gateway.backends.upstream import LeanUpstream
 from gateway.build import SourceFile, Sources, build
 from gateway.domain.subject import DeviceId, staff_id
+from gateway.doorway import Doorway
 from gateway.identity.claims import TokenPolicy, issue
 from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
-from gateway.pipeline import Doorway, Pipeline
+from gateway.pipeline import Pipeline
 from gateway.proxy.server import GuardedServer
 from tests.oracles.memory_epochs import MemoryEpochs
 from tests.oracles.memory_world import CountingMeter, MemoryTrail, SetClock
@@ -129,6 +130,8 @@ class Salon:
                     if line.startswith(b"content-length:")
                 ]
                 body = await reader.readexactly(sum(lengths))
+                if b"transfer-encoding: chunked" in head.lower():
+                    body = await unchunked(reader)
                 self.got.append(head + body)
                 if self.before_answer is not None:
                     await self.before_answer()
@@ -145,6 +148,15 @@ class Salon:
         return [str(entry.phase) for entry in self.trail.entries]
 
 
+async def unchunked(reader):
+    """The whole of a chunked body."""
+    body = b""
+    while size := int(await reader.readuntil(b"\r\n"), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readuntil(b"\r\n")
+    return body
+
+
 def parse(raw):
     """Status, head and body of the one answer in `raw`; status 0 if there is none."""
     head, _, body = raw.partition(b"\r\n\r\n")
@@ -152,11 +164,11 @@ def parse(raw):
 
 
 @asynccontextmanager
-async def open_salon(**doorway):
+async def open_salon(*, limits=None, **doorway):
     salon = Salon()
     crm = await asyncio.start_server(salon.answer, "127.0.0.1", 0, limit=2**20)
     port = crm.sockets[0].getsockname()[1]
-    upstream = AiohttpUpstream(
+    upstream = LeanUpstream(
         base_url=f"http://127.0.0.1:{port}",
         answer_timeout_seconds=5,
         read_timeout_seconds=0.5,
@@ -181,7 +193,8 @@ async def open_salon(**doorway):
         meter=salon.meter,
         new_request_id=lambda: f"11111111-2222-4333-8444-{next(numbers):012}",
     )
-    server = GuardedServer(pipeline, now=salon.clock.now)
+    server = GuardedServer(pipeline, now=salon.clock.now, limits=limits)
+    salon.server = server
     salon.port = await server.start("127.0.0.1", 0)
     try:
         yield salon

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from gateway.mapping.client_address import client_address
+from gateway.mapping.client_address import client_address, client_scheme
 
 PROXIES = (ip_network("10.0.0.0/8"), ip_network("2001:db8:1::/48"))
 SALON = "192.0.2.7"
@@ -87,3 +87,54 @@ def test_an_address_of_the_salon_in_other_clothes_is_that_address(mapped):
 @pytest.mark.parametrize("like", ["::192.0.2.7", "64:ff9b::192.0.2.7", "2002:c000:207::"])
 def test_an_address_that_only_carries_one_of_the_salon_is_not_it(like):
     assert told("10.0.0.1", like) != SALON
+
+
+def scheme(*headers, peer="10.0.0.1", secure=False):
+    return client_scheme(peer, headers, PROXIES, secure=secure)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+@pytest.mark.parametrize("name", ["X-Forwarded-Proto", "Forwarded"])
+def test_nobody_but_a_trusted_proxy_says_what_the_client_speaks(name, secure):
+    value = "proto=https" if name == "Forwarded" else "https"
+    assert scheme((name, value), peer="192.0.2.99", secure=secure) is secure
+    assert scheme((name, value), secure=secure) is True
+    assert scheme((name, value.replace("https", "http")), secure=secure) is False
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        (),
+        *(
+            (("X-Forwarded-Proto", value),)
+            for value in (
+                "",
+                "https,http",
+                "http, https",
+                "https https",
+                "wss",
+                "ſhttps",
+                "on",
+                "1",
+            )
+        ),
+        (("X-Forwarded-Proto", "https"), ("x-forwarded-proto", "https")),
+        (("X-Forwarded-Proto", "https"), ("Forwarded", "proto=http")),
+        (("X-Forwarded-Proto", "https"), ("Forwarded", "for=x, proto=https")),
+        (("Forwarded", "proto=https, proto=https"),),
+        (("Forwarded", "proto=https;proto=http"),),
+        (("Forwarded", 'for="a;proto=https"'),),
+        (("Forwarded", "for=192.0.2.1"),),
+        (("Forwarded", ""),),
+        (("X-Forwarded-Ssl", "on"), ("Front-End-Https", "on"), ("X-Url-Scheme", "https")),
+    ],
+)
+def test_in_doubt_it_is_what_the_socket_says(headers):
+    assert scheme(*headers) is False
+    assert scheme(*headers, secure=True) is True
+
+
+def test_a_forwarded_header_is_read_by_its_grammar():
+    assert scheme(("Forwarded", 'for=192.0.2.1;PROTO="https";by=_a')) is True
+    assert scheme(("Forwarded", "proto=HTTPS"), ("X-Forwarded-Proto", "https")) is True

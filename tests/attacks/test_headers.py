@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway.domain.errors import GatewayError, RequestError, UpstreamError
 from gateway.domain.http import Headers, Inbound
 from gateway.domain.reason import Reason
-from gateway.mapping.hygiene import answer_headers, location, request_headers
+from gateway.mapping.hygiene import answer_headers, request_headers
+from gateway.mapping.links import location
 
 FUZZ = int(os.environ.get("SALON_FUZZ", "1"))
 UPSTREAM = "https://crm.example"
@@ -29,6 +30,11 @@ IDENTITY = """
     Cf-Access-Authenticated-User-Email X-Amzn-Oidc-Identity X-MS-Client-Principal
     X-AppEngine-User-Email Tailscale-User-Login X-Vouch-User X-Pomerium-Claim-Email X-Api-Key
     Api-Key Private-Token Sudo X-Sudo X-Access-Token X-Session-Id X-Token X-JWT-Assertion
+    X-SSO-User X-Shopify-Customer-Email X-Hasura-Role X-Hasura-Admin-Secret X-Staff-Id X-Actor-Id
+    X-Consumer-Username X-Credential-Identifier-User X-Employee X-Grafana-Org-Role X-Dex-Login
+    X-WEBAUTH-ROLE X-Saml-Subject X-OIDC-Claim-Sub OIDC_CLAIM_sub X-Kong-User X-Gitlab-Token
+    X-Permissions X-Scope X-Internal X-Trusted-Proxy X-Is-Admin X-Login-Id Custom-Authenticated-Id
+    WL-Proxy-Client-Cert X-Tls-Client-Subject X-MyApp-Api-Key X-Custom-Session
     X-Role X-Roles X-Groups X-Email X-Tenant-Id X-Account-Id X-Impersonate-User X-OAuth-Scopes
     Proxy-Authorization Proxy-Authenticate
 """.split()  # noqa: SIM905  # a list to be read and added to
@@ -38,10 +44,15 @@ ELSEWHERE = """
     X-Forwarded Forwarded Via X-Real-IP X-Client-IP Client-IP True-Client-IP CF-Connecting-IP
     Fastly-Client-IP X-Cluster-Client-IP X-Originating-IP X-ProxyUser-Ip X-Proxy-Url X-Host
     X-Remote-IP X-Remote-Addr X-Envoy-External-Address X-AppEngine-User-IP Host X-Url-Scheme
-    X-Request-Id X-HTTP-Host-Override X-Amzn-Trace-Id
+    X-Request-Id X-HTTP-Host-Override X-Amzn-Trace-Id X-Azure-ClientIP X-Azure-SocketIP
+    WL-Proxy-Client-IP Proxy-Client-IP Ali-CDN-Real-IP Incap-Client-IP Cdn-Src-IP X-Edge-IP
+    X-Backend-Host X-Custom-Host X-Base-Url X-Script-Path X-External-Prefix X-My-Scheme
+    X-Server-Port Akamai-Client-IP My-Forwarded-For X-Vercel-Forwarded-For X-Nginx-Remote-Addr
 """.split()  # noqa: SIM905
 ANOTHER_REQUEST = """
     X-Original-URL X-Rewrite-URL X-Original-URI X-Original-Host X-Original-Method
+    X-Waws-Unencoded-Url X-Request-Uri X-Document-Path X-Real-Url X-Orig-Path X-Query
+    HTTP-Method-Override X-Real-Method X-Request-Verb
     X-Override-URL X-HTTP-Method X-HTTP-Method-Override X-Method-Override X-Accel-Redirect
     X-Accel-Mapping X-Sendfile-Type X-Envoy-Original-Path Max-Forwards Expect Upgrade
     HTTP2-Settings TE Trailer Transfer-Encoding Content-Length Keep-Alive Proxy-Connection
@@ -115,6 +126,10 @@ def test_connection_cannot_take_off_what_the_request_was_judged_by(named: str) -
     "cookie",
     [
         'x="; crm=mine; y"; crm=theirs',
+        'crm="mine; y"',
+        "crm=mine, crm=theirs",
+        "crm=mine,admin=1",
+        'crm="mine\\"; admin=1"',
         "crm=mine;crm=theirs",
         "crm=mine; a=b;\tcrm=theirs",
         "crm=; crm=theirs",
@@ -170,7 +185,7 @@ def test_a_second_cookie_of_a_passed_name_cannot_be_slipped_in(cookie: str) -> N
     ],
 )
 def test_a_redirect_never_leads_out(value: str) -> None:
-    assert location(value, upstream=UPSTREAM) is None
+    assert location(value, origins=(UPSTREAM,)) is None
 
 
 @pytest.mark.parametrize("cut", [True, False])
@@ -182,6 +197,10 @@ def test_a_redirect_never_leads_out(value: str) -> None:
         *("X-Accel-Redirect", "X-Accel-Buffering", "X-Sendfile", "X-Reproxy-URL"),
         *("Service-Worker-Allowed", "Clear-Site-Data", "Set-Cookie", "Proxy-Authenticate"),
         *("Transfer-Encoding", "Connection", "Upgrade", "Trailer", "Keep-Alive"),
+        *("Set-Cookie2", "WWW-Authenticate", "Authentication-Info", "SourceMap", "X-SourceMap"),
+        *("NEL", "Report-To", "Reporting-Endpoints", "Expect-CT", "Public-Key-Pins-Report-Only"),
+        *("Surrogate-Control", "Surrogate-Key", "X-LiteSpeed-Cache", "Edge-Control"),
+        *("CDN-Cache-Control", "X-Accel-Expires", "Access-Control-Allow-Credentials"),
     ],
 )
 def test_the_crm_cannot_command_the_browser_or_the_proxy_before_us(name: str, cut) -> None:
@@ -190,6 +209,58 @@ def test_the_crm_cannot_command_the_browser_or_the_proxy_before_us(name: str, cu
             ((name, "evil=1"),), cut=cut and not allowed, allowed=allowed, pass_cookies=frozenset()
         )
         assert "evil=1" not in [value for _, value in headers]
+
+
+@pytest.mark.parametrize(
+    "cookie",
+    [
+        '$Version="1"; $Path=/',
+        "CRM=evil",
+        "Crm=evil",
+        "=crm=evil",
+        "crm",
+        "crm =evil",
+        "\u00a0crm=evil",
+        "__Host-crm=evil",
+        "__host-crm=evil",
+        "crm.=evil",
+        "crm[]=evil",
+        "..crm=evil",
+    ],
+)
+def test_a_cookie_that_only_looks_like_a_passed_one_stays_here(cookie: str) -> None:
+    headers = forwarded(("Cookie", cookie.encode().decode("latin-1")))
+    assert "cookie" not in {name.lower() for name, _ in headers}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(
+            "public",
+            "s-maxage=9",
+            "public, s-maxage=9",
+            "PUBLIC",
+            'private="x", public',
+            "max-age=9",
+        ),
+        *("private=x", "must-understand, no-store", "no-store,public", 'x="', "public;", ""),
+    ],
+)
+def test_no_shared_cache_learns_from_an_answer_for_somebody(value: str) -> None:
+    headers = answer_headers(
+        (("Cache-Control", value), ("Vary", "Accept")),
+        cut=False,
+        allowed=frozenset(),
+        pass_cookies=frozenset(),
+    )
+    rules = [v for n, v in headers if n.lower() == "cache-control"]
+    assert len(rules) == 1
+    directives = {part.strip().lower() for part in rules[0].split(",")}
+    assert directives & {"private", "no-store"}
+    assert "public" not in directives
+    assert "s-maxage" not in rules[0].lower()
+    assert ("Vary", "Accept, Authorization, Cookie") in headers
 
 
 # ---------------------------------------------------------------- whatever they think of next
@@ -250,7 +321,7 @@ def test_no_answer_breaks_a_line_or_sets_a_cookie_of_ours(headers, cut) -> None:
     )
 )
 def test_a_redirect_is_a_path_that_no_browser_takes_for_an_origin(value: str) -> None:
-    path = location(value, upstream=UPSTREAM)
+    path = location(value, origins=(UPSTREAM,))
     if path is None:
         return
     assert path.startswith("/")

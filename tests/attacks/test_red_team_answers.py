@@ -33,8 +33,12 @@ REFUSED = {
     "it goes on after its end": card_answer(body=b'{"id":7}' + BODY, length=8),
     "it is longer than it says": card_answer(length=len(BODY) - 5),
     "two lengths": card_answer("Content-Length: 5"),
-    "no length and half a body": card_answer(length=False, body=BODY[:-20]),
-    "no length, cut after a member": card_answer(length=False, body=BODY[:9]),
+    "a storm of interim answers": head("Link: <SECRET-PHONE>", status="102 P") * 500
+    + card_answer(),
+    "a line break that some read in a header": card_answer("X-A: b\nSet-Cookie: x=SECRET-PHONE"),
+    "no length and no word about the end": card_answer(length=False),
+    "no length and half a body": card_answer("Connection: close", length=False, body=BODY[:-20]),
+    "no length, cut after a member": card_answer("Connection: close", length=False, body=BODY[:9]),
     "a page": card_answer(kind="text/html"),
     "a page that calls itself JSON too": card_answer(kind="text/html+json"),
     "no type": card_answer(kind=None),
@@ -77,15 +81,13 @@ REFUSED = {
 }
 CUT = {
     "as it should be": card_answer(),
-    "no length": card_answer(length=False),
+    "no length": card_answer("Connection: close", length=False),
     "chunks with a trailer": head(JSON, CHUNKED)
     + chunk(BODY[:10])
     + chunk(BODY[10:])
     + b"0\r\nX-Phone: SECRET-PHONE\r\n\r\n",
     "another JSON": card_answer(kind='application/hal+json; x="text/html"; charset=UTF-8'),
     "early hints": head("Link: </SECRET-PHONE>", status="103 Early Hints") + card_answer(),
-    "a storm of interim answers": head("Link: <SECRET-PHONE>", status="102 P") * 500
-    + card_answer(),
     "headers that tell": card_answer(
         "Set-Cookie: p=SECRET-PHONE",
         "Location: /SECRET-PHONE",
@@ -102,7 +104,6 @@ CUT = {
         "X-Total-Count: SECRET-PHONE",  # this route does not let it through
         "Trailer: SECRET-PHONE",
     ),
-    "a line break that some read in a header": card_answer("X-A: b\nSet-Cookie: x=SECRET-PHONE"),
     "another 2xx": card_answer(status="299 SECRET-PHONE"),
 }
 

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain.errors import GatewayError
 from gateway.domain.http import Inbound
 from gateway.identity.credential import credential
-from gateway.mapping.hygiene import location
+from gateway.mapping.links import location
 from gateway.masking.mediatype import json_media_type
 from gateway.proxy.negotiate import Language, language, prefers_html
 from tests.attacks.red_team_world import open_salon
@@ -96,7 +96,7 @@ def test_no_cookie_holds_up_the_worker(cookie):
 
 @pytest.mark.parametrize("value", ["http://" + "a" * LONG, "/" + "\\" * LONG, "a" * LONG + "://"])
 def test_no_location_holds_up_the_worker(value):
-    assert location(value, upstream="http://crm.example") is None
+    assert location(value, origins=("http://crm.example",)) is None
 
 
 async def test_a_stranger_with_a_head_full_of_quotes_gets_a_plain_401():

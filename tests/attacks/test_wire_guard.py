@@ -31,6 +31,9 @@ def sent(
 
 def test_the_honest_request_passes():
     assert sent(("Content-Length", "2"), ("Content-Type", "application/json")) is None
+    assert sent(("Connection", "keep-alive, Upgrade, HTTP2-Settings"), ("TE", "trailers")) is None
+    assert sent(("Connection", "close"), ("Connection", "TE"), method="GET") is None
+    assert sent(("Accept", "a"), ("Accept", "b"), ("If-Match", '"a"'), ("If-Match", '"b"')) is None
 
 
 @pytest.mark.parametrize("version", ["0.9", "1.2", "2.0", "2", "", "1.1 ", "RTSP/1.1", "１.１"])
@@ -238,6 +241,22 @@ def test_a_header_value_is_printable_utf_8(value):
         (("Content-Type", "application/json"), ("Content-Type", "text/plain")),
         (("Origin", "https://salon.example"), ("Origin", "https://evil.example")),
         (("Range", "bytes=0-1"), ("range", "bytes=2-3")),
+        (("Cookie", "a=1"), ("Cookie", "b=2")),
+        (("User-Agent", "a"), ("User-Agent", "b")),
+        (("Referer", "https://salon.example/"), ("referer", "https://salon.example/")),
+        (("If-Modified-Since", "x"), ("If-Modified-Since", "y")),
+        (("Sec-Fetch-Site", "same-origin"), ("Sec-Fetch-Site", "cross-site")),
+        (("Content-Disposition", "inline"), ("Content-Disposition", "attachment")),
+        (("Upgrade", "websocket"), ("Upgrade", "websocket")),
+        (("Connection", "Content-Type"),),
+        (("Connection", "close, Authorization"),),
+        (("Connection", "X-Forwarded-For"),),
+        (("Connection", "keep-alive"), ("connection", "cookie")),
+        (("Connection", "x-anything"),),
+        (("Connection", ""),),
+        (("Connection", "close,"),),
+        (("Connection", "close;x"),),
+        (("Connection", "clo\u017fe"),),
     ],
 )
 def test_what_has_two_readings_or_leaves_http_is_refused(headers):

@@ -12,15 +12,16 @@ def one_client() -> bytes:
     return _text(_client(0, RECORD_BYTES, nested=False))
 
 
-def client_list(*, nested: bool = False) -> bytes:
+def client_list(*, nested: bool = False, records: int = RECORDS) -> bytes:
     """150 clients in 100 KB. A third of them are those of `crm_id: "1"`.
 
     Args:
+        records: so many instead, each of the same size.
         nested: two members of each are objects: one with a phone number again, and one that
             says whether the client consented.
     """
     size = LIST_BYTES // RECORDS
-    return _text([_client(number, size, nested=nested) for number in range(RECORDS)])
+    return _text([_client(number, size, nested=nested) for number in range(records)])
 
 
 def _client(number: int, wanted: int, *, nested: bool) -> dict[str, object]:

@@ -66,6 +66,36 @@ exempt_roles: [role:r39]
 """
 
 
+# For a gateway that runs: salons that never close, and a page that is asked rules about.
+_OPEN_HOURS = _HOURS.replace("10:00-20:00", "00:00-24:00").replace("12:00-22:00", "00:00-24:00")
+_PAGE_ROUTE = b"""\
+  - { match: "GET /pages/{id}", resource: page, action: read }
+"""
+_PAGE_ROW = "p, role:r0, page, read, , allow\n"
+
+
+def write_policy(folder: Path, *, rows: int, people: int = PEOPLE) -> None:
+    """The same as files for `serve`, with one row and one route more, for a page without fields.
+
+    Args:
+        folder: gets `policies/` and `adapters/`.
+        rows: at least ten.
+        people: on the roster, at least two; if they are not the usual 200, the rows about one
+            person in their own name are left out, whoever that is.
+    """
+    (folder / "policies").mkdir(parents=True)
+    (folder / "adapters").mkdir()
+    rules = rules_csv(rows) if people == PEOPLE else rules_of_roles(rows)
+    for name, data in {
+        "policies/salon_rules.csv": (rules + _PAGE_ROW).encode(),
+        "policies/model.conf": _MODEL,
+        "policies/hours.yaml": _OPEN_HOURS.encode(),
+        "policies/staff.yaml": staff_yaml(people).encode(),
+        "adapters/salon-demo.yaml": _ADAPTER + _PAGE_ROUTE,
+    }.items():
+        (folder / name).write_bytes(data)
+
+
 def sources(rows: int) -> Sources:
     """The files of a chain whose rules have so many rows, at least ten."""
     return Sources(
@@ -87,10 +117,17 @@ def rules_csv(rows: int) -> str:
     return _HEAD + "".join(chain.from_iterable(zip_longest(others, plain, fillvalue="")))
 
 
-def staff_yaml() -> str:
+def rules_of_roles(rows: int) -> str:
+    """The same, less the rows about people in their own name: they need not be on the roster."""
+    return "".join(
+        row for row in rules_csv(rows).splitlines(keepends=True) if " staff:" not in row
+    )
+
+
+def staff_yaml(people: int = PEOPLE) -> str:
     """Everybody holds one role in one salon; one in ten works in the other one, too."""
     lines = [f"roles: [{', '.join(f'role:r{n}' for n in range(ROLES))}]", "staff:"]
-    for number in range(PEOPLE):
+    for number in range(people):
         role, second = f"role:r{number % ROLES}", f"role:r{(number + 7) % ROLES}"
         here, there = ("aoyama", "shibuya") if number % 3 else ("shibuya", "aoyama")
         salons = f"{here}: [{role}]" + (f", {there}: [{second}]" if number % 10 == 9 else "")

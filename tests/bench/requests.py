@@ -7,10 +7,11 @@ from gateway.backends.meter import PrometheusMeter
 from gateway.bundle import Bundle
 from gateway.domain.http import Answer, Inbound
 from gateway.domain.subject import DeviceId, StaffId
+from gateway.doorway import Doorway
 from gateway.identity.claims import TokenPolicy, issue
 from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
-from gateway.pipeline import Doorway, Pipeline
+from gateway.pipeline import Pipeline
 from tests.bench.answers import client_list, one_client
 from tests.bench.deciding import PEER
 from tests.bench.measure import Contender, side_by_side, spell
@@ -128,7 +129,7 @@ def requesting(bundle: Bundle, *, quick: bool) -> Section:
             "CRM take nothing here, so these figures are what the gateway's own work adds to any "
             f"proxy. {many} requests a round ({few} of the list), median of {rounds} rounds.\n\n"
             "No target is set for this part alone: those for whole requests compare processes "
-            "with each other (see the end of this page)."
+            "with each other (see the top of this page)."
         ),
         columns=("request", "CPU time", "best round", "of the first line"),
         rows=[

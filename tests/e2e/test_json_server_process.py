@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backends.upstream import AiohttpUpstream
+from gateway.backends.upstream import LeanUpstream
 from gateway.domain.decision import Passage
 from gateway.domain.http import CanonicalPath, CanonicalTarget
 from gateway.domain.reason import Reason
@@ -28,7 +28,7 @@ def crm(tmp_path: Path) -> Iterator[str]:
 
 
 async def ask(
-    upstream: AiohttpUpstream, method: str, wire: str, body: bytes | None = None
+    upstream: LeanUpstream, method: str, wire: str, body: bytes | None = None
 ) -> tuple[int, object]:
     path = CanonicalPath(wire.partition("?")[0])
     answer = await upstream.send(
@@ -43,7 +43,7 @@ async def ask(
 
 
 async def test_it_lists_filters_creates_changes_and_deletes(crm: str, tmp_path: Path) -> None:
-    upstream = AiohttpUpstream(base_url=crm)
+    upstream = LeanUpstream(base_url=crm)
     try:
         assert await ask(upstream, "GET", "/clients") == (200, CLIENTS)
         assert await ask(upstream, "GET", "/clients?stylist_id=mei") == (200, CLIENTS[:1])

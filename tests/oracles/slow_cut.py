@@ -2,6 +2,8 @@
 
 A record is judged, then cut, one after the other; embedded ones in the same way.
 
+Of a question's conditions: it cuts the record aside and looks into what stays.
+
 It knows no tree, no shapes and no batches. It walks the document, keeps in mind the pattern
 of steps it took, and asks the list of declared paths anew at every value. Scalars keep their
 text, so the spelling of numbers and escapes can be compared.
@@ -9,11 +11,13 @@ text, so the spelling of numbers and escapes can be compared.
 
 import json
 import json.scanner
+import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gateway.domain.decision import Permit
 from gateway.domain.fieldpath import FieldPath
+from gateway.domain.question import ExactMatch
 from gateway.domain.resource import Resource
 from gateway.domain.ruleref import RuleRef
 from tests.oracles.slow_records import plain, slow_hidden, slow_may_refuse, slow_state
@@ -104,6 +108,11 @@ class Slow:
     hid: set = field(default_factory=set)
     shown: set = field(default_factory=set)
     records: int = 0
+    conditions: tuple = ()
+    shut: bool = False
+    unmatched: int = 0
+    holders: Counter = field(default_factory=Counter)
+    inner: dict = field(default_factory=dict)
 
     def __post_init__(self):
         if not self.resource.sensitive:
@@ -222,7 +231,9 @@ class Slow:
                     hid=self.hid,
                     shown=self.shown,
                 )
-                return [inner.members((), value)]
+                made = inner.members((), value)
+                self.inner[id(made)] = (made, inner)
+                return [made]
         self.hid.add(full)
         self.dropped["-"] += 1
         return []
@@ -290,17 +301,72 @@ class Slow:
         if hidden is None:
             self.refused += 1
             return []
-        self.records += 1
         secret = self.hidden
         self.hidden = frozenset(hidden)
         self.__post_init__()
-        kept = self.members((), value)
+        matches = self.matches(value)
+        kept = self.members((), value) if matches else None
         self.hidden = secret
+        if not matches:
+            self.unmatched += 1
+            return []
+        self.records += 1
         return [kept]
+
+    # -- what was asked for ------------------------------------------------------------------
+
+    def matches(self, value):
+        """Does a record that may be seen meet every condition?"""
+        meets = not self.shut
+        for number, condition in enumerate(self.conditions):
+            if isinstance(condition, ExactMatch):
+                texts = values_anywhere(value, self.resource.fields[condition.field].paths)
+                digits = {"".join(c for c in folded(text) if c in "0123456789") for text in texts}
+                self.holders[number] += condition.digits in digits
+                meets &= condition.digits in digits
+            else:
+                aside = replace(self, dropped=Counter(), hid=set(), shown=set(), inner={})
+                texts = list(aside.found_in(aside.members((), value), condition, inside=False))
+                meets &= all(any(word in folded(t) for t in texts) for word in condition.words)
+        return meets
+
+    def found_in(self, kept, recheck, inside):
+        """The texts of what stays of a record that count."""
+        waiting = [((), kept)]
+        while waiting:
+            at, value = waiting.pop()
+            if self.embed_at(at) is not None and isinstance(value, dict):
+                if not inside:
+                    _, inner = self.inner[id(value)]
+                    yield from inner.found_in(value, recheck, inside=True)
+            elif isinstance(value, dict):
+                for name, below in value.items():
+                    waiting.append(((*at, "a member []" if name == EVERY else name), below))
+            elif isinstance(value, list):
+                # An array of scalars stands for its items, where nothing is said of these.
+                flat = _is_leaf_value(value) and not self.goes_on(at, into_items=True)
+                waiting += [(at if flat else (*at, EVERY), item) for item in value]
+            elif self.counts(at, recheck):
+                yield from text_of(value)
+
+    def counts(self, at, recheck):
+        """Does a scalar here count?"""
+        if any(self.whole_here(at[:n], recheck) for n in range(1, len(at) + 1)):
+            return True
+        if recheck.everything:
+            return not self.is_id(at) or bool(self.visible_at(at))
+        return bool(self.named(self.visible_at(at)) & recheck.fields)
+
+    def visible_at(self, at):
+        return set() if self.hidden_over(at) else self.names_at(at)
+
+    def whole_here(self, at, recheck):
+        wanted = recheck.everything or self.named(self.visible_at(at)) & recheck.fields
+        return bool(wanted and self.visible_at(at) and self.has_whole(at))
 
     def guards(self):
         """May anything leave this answer?"""
-        if self.hidden or self.permit.depends:
+        if self.hidden or self.permit.depends or self.conditions:
             return True
         inside, todo = set(), [self.resource]
         while todo:
@@ -344,7 +410,7 @@ class Slow:
             return [inner]
         if name not in beside or isinstance(inner, dict | list):
             return self.leave(set())
-        if not slow_may_refuse(self.permit, self.resource):
+        if not self.conditions and not slow_may_refuse(self.permit, self.resource):
             return [inner]
         number = plain(inner)
         if name in totals:
@@ -362,6 +428,45 @@ def _is_leaf_value(value):
     return not any(isinstance(item, dict | list) for item in items)
 
 
+def folded(text):
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def text_of(value):
+    """[] for what says nothing."""
+    if not isinstance(value, Text):
+        return []
+    if value.startswith('"'):
+        return [json.loads(value)]
+    return [str(int(value)) if value.lstrip("-").isdigit() else str(value)]
+
+
+def values_anywhere(record, paths):
+    """The texts of a field's values, whoever may see them."""
+    found = []
+    for path in paths:
+        values = [record]
+        for step in path.steps:
+            values = [
+                below
+                for value in values
+                for below in (
+                    (value if isinstance(value, list) else [])
+                    if step == EVERY
+                    else ([value[step]] if isinstance(value, dict) and step in value else [])
+                )
+            ]
+        while values:
+            value = values.pop()
+            if path.whole and isinstance(value, dict):
+                values += value.values()
+            elif isinstance(value, list) and (path.whole or _is_leaf_value(value)):
+                values += value
+            else:
+                found += text_of(value)
+    return found
+
+
 def slow_cut(
     body,
     resource,
@@ -371,13 +476,29 @@ def slow_cut(
     totals=(),
     world=None,
     asker=None,
+    conditions=(),
 ):
     """The value that may be shown, and the `Slow` that counted.
 
     Raises RefusedError and NoSuchRecordError.
     """
-    slow = Slow(resource, permit.hidden, permit=permit, world=world or {}, asker=asker)
+
+    def slow_of(*, shut):
+        return Slow(
+            resource,
+            permit.hidden,
+            permit=permit,
+            world=world or {},
+            asker=asker,
+            conditions=conditions,
+            shut=shut,
+        )
+
+    slow = slow_of(shut=False)
     made = slow.answer(parse(body), records.steps, beside, totals)
+    if any(held > 1 for held in slow.holders.values()):
+        slow = slow_of(shut=True)
+        made = slow.answer(parse(body), records.steps, beside, totals)
     if not made:
         raise NoSuchRecordError
     return made[0], slow

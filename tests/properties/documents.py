@@ -314,5 +314,6 @@ def agree(made, wanted, slow):
     assert made.dropped == dict(slow.dropped)
     assert made.records == slow.records
     assert made.refused == slow.refused
+    assert made.unmatched == slow.unmatched
     assert made.hidden_fields == tuple(sorted(slow.hid))
     assert made.shown_fields == tuple(sorted(slow.shown))

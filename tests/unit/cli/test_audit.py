@@ -1,10 +1,10 @@
 import argparse
 import asyncio
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from gateway.audit.entry import Entry, Phase
 from gateway.backends.audit_directory import Follower, list_trail
@@ -42,7 +42,7 @@ def an_entry(number=0, **changes):
         record="7",
         rules=(RuleRef("salon_rules.csv", 41),),
     )
-    return replace(entry, **changes)
+    return structs.replace(entry, **changes)
 
 
 def an_unmapped(number, path, method="GET"):

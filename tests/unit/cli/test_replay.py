@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec import structs
 
 from gateway.app import load_bundle
 from gateway.audit.entry import Entry, Phase
@@ -73,7 +74,7 @@ class Trail:
             shown=("name", "notes"),
             hidden=("birthday", "phone"),
         )
-        self.entries.append(replace(entry, **changes))
+        self.entries.append(structs.replace(entry, **changes))
 
     def a_list(self, request_id, **changes):
         self.add(request_id, route="GET /api/clients", action="list", record=None, **changes)

@@ -7,7 +7,9 @@ from gateway.domain.finding import PolicyError
 from gateway.domain.http import SAFE_METHODS
 from gateway.domain.resource import UNMAPPED
 from gateway.mapping.adapter import Adapter, parse_adapter
+from gateway.mapping.lookup import lookup_target
 from gateway.mapping.parameters import Capped, FieldNamed, Plain, Searches
+from gateway.mapping.pattern import Reading
 from gateway.mapping.routes import IdSource, RouteKind
 from gateway.texts.yamltext import parse_yaml
 
@@ -111,7 +113,7 @@ resources:
   client: {sensitve: true, id: id, fields: {name: name}}
   card: {fields: {name: name}, classes: {contact: [nmae]}}
 routes:
-  - {match: GET /a/, resource: crad, action: raed}
+  - {match: GET /a//, resource: crad, action: raed}
   - {match: GET /b, resource: client, action: list}
   - {match: GET /c, resource: card, action: read, query: {q: {serches: [name]}}}
 """
@@ -120,9 +122,9 @@ routes:
         "a.yaml:2:1: unknown key `acions`; did you mean `actions`?",
         "a.yaml:4:12: unknown key `sensitve`; did you mean `sensitive`?",
         "a.yaml:5:52: unknown field `nmae`; did you mean `name`?",
-        "a.yaml:7:6: `GET /a/` has an empty segment; `//` and a trailing `/` are refused",
-        "a.yaml:7:22: unknown resource `crad`; did you mean `card`?",
-        "a.yaml:7:38: unknown action `raed`; did you mean `read`?",
+        "a.yaml:7:6: `GET /a//` has an empty segment; `//` is refused",
+        "a.yaml:7:23: unknown resource `crad`; did you mean `card`?",
+        "a.yaml:7:39: unknown action `raed`; did you mean `read`?",
         "a.yaml:9:63: unknown key `serches`; did you mean `searches`?",
     ]
 
@@ -395,3 +397,34 @@ def test_the_shipped_adapters_speak_of_the_same_things():
         "consented",
         "dormant",
     ]
+
+
+DJANGO = "{match: GET /clients/, resource: client, action: read}"
+
+
+def test_how_the_crm_reads_addresses_is_told():
+    exact = read(an_adapter(LIST, DJANGO))
+    assert [route.slash for route in exact.routes.routes] == [False, True]
+    assert exact.routes.reading == Reading()
+    either = read(an_adapter(LIST, more="paths: {case: insensitive, trailing_slash: either}\n"))
+    assert either.routes.reading == Reading(any_case=True, any_end=True)
+
+
+@pytest.mark.parametrize(
+    ("paths", "second"),
+    [
+        ("{trailing_slash: either}", DJANGO),
+        ("{case: insensitive}", "{match: GET /Clients, resource: client, action: read}"),
+    ],
+)
+def test_two_routes_that_are_one_to_the_crm_are_a_finding(paths, second):
+    read(an_adapter(LIST, second))
+    text = finding(an_adapter(LIST, second, more=f"paths: {paths}\n"))
+    assert "matches what line 10 matches; keep one" in text
+
+
+def test_a_look_up_keeps_the_slash_of_its_route():
+    resources = CLIENT.replace("id: id\n", "id: id\n    lookup: GET /Clients/{id}/\n", 1)
+    route = '{match: "GET /Clients/{id}/", resource: client, action: read}'
+    text = an_adapter(route, resources=resources, more="paths: {case: insensitive}\n")
+    assert lookup_target(read(text).lookups["client"], "7").wire == "/Clients/7/"

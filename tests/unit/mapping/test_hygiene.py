@@ -6,7 +6,8 @@ from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.http import Headers, Inbound
 from gateway.domain.reason import Reason
 from gateway.mapping import headernames
-from gateway.mapping.hygiene import answer_headers, location, request_headers, wire_text
+from gateway.mapping.hygiene import answer_headers, request_headers, wire_text
+from gateway.mapping.links import location, own_link
 
 UPSTREAM = "http://crm.example:8080"
 BOTH = pytest.mark.parametrize("cut", [True, False])
@@ -53,7 +54,7 @@ def refused(*headers: tuple[str, str], method: str = "GET", **how) -> Reason:
 
 
 def returned(*headers: tuple[str, str], cut=True, **how) -> Headers:
-    asked = {"allowed": frozenset(), "pass_cookies": frozenset()} | how
+    asked = {"allowed": frozenset(), "pass_cookies": frozenset(), "personal": False} | how
     return answer_headers(headers, cut=cut, **asked)
 
 
@@ -143,7 +144,7 @@ def test_an_injected_cookie_replaces_the_ones_that_would_pass() -> None:
 # ---------------------------------------------------------------- what the client says
 
 
-@pytest.mark.parametrize("name", sorted(headernames.CUT_REQUEST))
+@pytest.mark.parametrize("name", sorted(headernames.CUT_REQUEST - {"traceparent", "tracestate"}))
 def test_a_listed_header_passes_where_answers_are_cut(name: str) -> None:
     assert values(forwarded((name.title(), "v"), cut=True), name) == ["v"]
 
@@ -284,7 +285,7 @@ def test_no_route_can_change_what_a_cut_answer_says_of_itself() -> None:
     assert values(headers, "X-Content-Type-Options") == ["nosniff"]
 
 
-def test_on_a_pass_route_everything_comes_back_as_it_was() -> None:
+def test_on_a_public_route_everything_comes_back_as_it_was() -> None:
     headers = (
         ("Content-Type", "text/css"),
         ("ETag", '"a"'),
@@ -294,6 +295,55 @@ def test_on_a_pass_route_everything_comes_back_as_it_was() -> None:
         ("X-Anything", "2"),
     )
     assert returned(*headers, cut=False) == headers
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ((), "private"),
+        (("public, max-age=600",), "max-age=600, private"),
+        (("Public", "S-MaxAge=60, immutable"), "immutable, private"),
+        (("private",), "private"),
+        (('private="set-cookie, x", max-age=1',), "max-age=1, private"),
+        (("no-store",), "no-store, private"),
+        (
+            ("no-store, must-understand, max-age=9",),
+            "no-store, must-understand, max-age=9, private",
+        ),
+        ((" , no-cache ,",), "no-cache, private"),
+        (('no-cache="a\\"b, public"',), 'no-cache="a\\"b, public", private'),
+        (('x="public',), "no-store"),
+        (("max-age = 5",), "no-store"),
+        (("max-age=5 public",), "no-store"),
+        (("",), "private"),
+    ],
+)
+def test_no_shared_cache_keeps_what_was_somebody_s_answer(said, kept) -> None:
+    headers = returned(*(("Cache-Control", value) for value in said), cut=False, personal=True)
+    assert headers == (("Cache-Control", kept), ("Vary", "Authorization, Cookie"))
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (("Accept",), "Accept, Authorization, Cookie"),
+        (("cookie, Accept", "AUTHORIZATION"), "cookie, Accept, AUTHORIZATION"),
+        (("Accept, *",), "*"),
+        (("a b, ,Accept",), "Accept, Authorization, Cookie"),
+    ],
+)
+def test_what_an_answer_depends_on_includes_who_asked(said, kept) -> None:
+    headers = returned(*(("Vary", value) for value in said), cut=False, personal=True)
+    assert values(headers, "Vary") == [kept]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CDN-Cache-Control", "Cloudflare-CDN-Cache-Control", "X-Cache-Control", "No-Vary-Search"],
+)
+def test_what_shared_caches_obey_first_is_not_left_on_somebody_s_answer(name) -> None:
+    assert name.lower() in names(returned((name, "max-age=9"), cut=False))
+    assert name.lower() not in names(returned((name, "max-age=9"), cut=False, personal=True))
 
 
 @pytest.mark.parametrize("name", sorted(headernames.DENIED_ANSWER))
@@ -355,10 +405,142 @@ def test_what_comes_back_can_always_be_written_as_utf8() -> None:
     ],
 )
 def test_a_redirect_on_the_crms_own_origin_becomes_a_path(value: str, path: str) -> None:
-    assert location(value, upstream=UPSTREAM) == path
+    assert location(value, origins=(UPSTREAM,)) == path
 
 
 def test_a_default_port_is_no_other_origin() -> None:
-    assert location("http://crm.example:80/a", upstream="http://crm.example") == "/a"
-    assert location("https://crm.example/a", upstream="https://crm.example:443/") == "/a"
-    assert location("https://crm.example:80/a", upstream="https://crm.example") is None
+    assert location("http://crm.example:80/a", origins=("http://crm.example",)) == "/a"
+    assert location("https://crm.example/a", origins=("https://crm.example:443/",)) == "/a"
+    assert location("https://crm.example:80/a", origins=("https://crm.example",)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "path"),
+    [
+        ("?page=2", "/api/clients?page=2"),
+        ("8", "/api/8"),
+        ("./8", "/api/8"),
+        ("8/notes?a=b:c", "/api/8/notes?a=b:c"),
+        ("/api/clients", "/api/clients"),
+        ("http://crm.example:8080/x", "/x"),
+        ("../8", None),
+        ("8/../9", None),
+        ("a/.", None),
+        ("a/%2e%2E/b", None),
+        ("", None),
+        ("#top", None),
+        ("a:b", None),
+        ("javascript:alert(1)", None),
+        ("a\\b", None),
+        ("a b", None),
+        ("a\nb", None),
+    ],
+)
+def test_a_reference_is_resolved_against_what_was_asked_for(value: str, path: str | None) -> None:
+    assert location(value, origins=(UPSTREAM,), base="/api/clients?page=1") == path
+
+
+def linked(value: str, reachable=lambda _path: True) -> str | None:
+    return own_link(value, origins=(UPSTREAM,), reachable=reachable, base="/api/clients")
+
+
+def test_links_become_paths_of_ours_with_their_relation_and_nothing_else() -> None:
+    value = (
+        f'<{UPSTREAM}/api/clients?page=2>; rel="next"; title="Aoi, +81", '
+        '<?page=9>;rel=last ,</x>; REL="Prev first"'
+    )
+    assert linked(value) == (
+        '</api/clients?page=2>; rel="next", </api/clients?page=9>; rel="last", '
+        '</x>; rel="prev first"'
+    )
+
+
+def test_a_link_that_may_not_be_shown_is_left_out() -> None:
+    value = '</a>; rel="next", </b>; rel="prev"'
+    assert linked(value, {"/b"}.__contains__) == '</b>; rel="prev"'
+    assert linked(value, lambda _path: False) is None
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "",
+        ",",
+        "</a>",
+        "</a>; rel",
+        "</a>; rel=x; rel=y",
+        '</a>; rel="https://evil.example/x"',
+        '</a>; rel="next"; anchor="/other"',
+        "<//evil.example/>; rel=next",
+        "<https://evil.example/>; rel=next",
+        "<javascript:alert(1)>; rel=next",
+        "</a b>; rel=next",
+        "</a>; rel=next x",
+        '</a>; title="; rel=next',
+        "</a>; rel=" + "n" * 40,
+        "</a>; rel=next, " + "x" * 20_000,
+    ],
+)
+def test_what_is_no_link_to_us_is_dropped(value: str) -> None:
+    assert linked(value) is None
+
+
+def test_after_what_cannot_be_read_no_link_counts_and_there_are_not_many() -> None:
+    assert linked("</a>; rel=next, x, </b>; rel=prev") == '</a>; rel="next"'
+    assert linked(", ".join(f"</{n}>; rel=next" for n in range(50))).count("rel") == 32
+
+
+# ---------------------------------------------------------------- traces
+
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+@BOTH
+def test_a_trace_is_passed_on(cut) -> None:
+    headers = forwarded(
+        ("traceparent", TRACE), ("tracestate", "a=1, b@c=x y"), ("tracestate", ""), cut=cut
+    )
+    assert values(headers, "traceparent") == [TRACE]
+    assert values(headers, "tracestate") == ["a=1, b@c=x y", ""]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("", "x", TRACE.upper(), TRACE + "-", TRACE + " ", "01" + TRACE[2:], "ff" + TRACE[2:]),
+        "00-" + "0" * 32 + TRACE[35:],
+        TRACE[:36] + "0" * 16 + "-01",
+        TRACE.replace("-", "_"),
+    ],
+)
+def test_a_malformed_trace_is_dropped_whole(value: str, cut) -> None:
+    headers = forwarded(("Traceparent", value), ("tracestate", "a=1"), cut=cut)
+    assert not names(headers) & {"traceparent", "tracestate"}
+
+
+def test_two_traces_are_none() -> None:
+    headers = forwarded(("traceparent", TRACE), ("Traceparent", TRACE), cut=False)
+    assert "traceparent" not in names(headers)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *("a", "A=1", "a=", "a=1,a=2", "=1", "a=1=2", "a=\xe9", "a@=1", "a=" + "x" * 600),
+        ",".join(f"k{n}=1" for n in range(33)),
+    ],
+)
+def test_a_malformed_state_is_dropped_alone(value: str) -> None:
+    headers = forwarded(("traceparent", TRACE), ("tracestate", value.encode().decode("latin-1")))
+    assert "tracestate" not in names(headers)
+    assert values(headers, "traceparent") == [TRACE]
+
+
+@pytest.mark.parametrize(
+    "value", ['a"b', '"a', "a,b", 'a"; gate="b', "a\\b", '"a"b', "a\tb", '""a', "caf\u00c3\u00a9"]
+)
+def test_a_passed_cookie_is_one_to_every_reader(value: str) -> None:
+    passed = frozenset({"crm"})
+    assert refused(("Cookie", f"crm={value}"), pass_cookies=passed) is Reason.MALFORMED_REQUEST
+    assert "cookie" not in names(forwarded(("Cookie", f"other={value.partition(';')[0]}")))

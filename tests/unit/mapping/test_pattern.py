@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.mapping.pattern import Slot, parse_pattern
+from gateway.mapping.pattern import Reading, Slot, parse_pattern
 
 
 def test_a_pattern_is_a_method_and_decoded_segments():
@@ -28,6 +28,30 @@ def test_what_a_slot_is_called_does_not_change_what_it_matches():
     assert parse_pattern("GET /a").shape != parse_pattern("GET /a/**").shape
 
 
+def test_a_slash_at_the_end_is_told_apart_and_never_that_of_the_root():
+    pattern = parse_pattern("GET /clients/{id}/")
+    assert pattern.slash
+    assert pattern.steps == ("clients", Slot("id"))
+    assert parse_pattern("GET /pages/**/").slash
+    assert not parse_pattern("GET /").slash
+    assert parse_pattern("GET /a/").shape != parse_pattern("GET /a").shape
+
+
+def test_the_crm_s_reading_says_what_is_one_address():
+    one, other = parse_pattern("GET /Api/{id}"), parse_pattern("GET /api/{id}/")
+    assert one.shape_to(Reading(any_case=True, any_end=True)) == other.shape_to(
+        Reading(any_case=True, any_end=True)
+    )
+    assert one.shape_to(Reading(any_case=True)) != other.shape_to(Reading(any_case=True))
+    assert one.shape_to(Reading(any_end=True)) != other.shape_to(Reading(any_end=True))
+
+
+def test_any_case_is_that_of_a_to_z():
+    reading = Reading(any_case=True)
+    assert reading.literal("ClIents") == "clients"
+    assert reading.literal("ÉTÉ") == "ÉtÉ"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -38,8 +62,10 @@ def test_what_a_slot_is_called_does_not_change_what_it_matches():
         ("GET  /a", "must be a method"),
         ("GET https://crm.example/a", "must be a method"),
         ("HEAD /a", "answers `HEAD` too"),
-        ("GET /a/", "empty segment"),
+        ("GET /a//", "empty segment"),
         ("GET //a", "empty segment"),
+        ("GET //", "empty segment"),
+        ("GET /a?/", "holds a `?`"),
         ("GET /a/**/b", "not last"),
         ("GET /a/*", "plain text"),
         ("GET /a/x**", "plain text"),

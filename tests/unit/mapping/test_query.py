@@ -4,11 +4,12 @@ import pytest
 
 from gateway.domain.errors import RequestError
 from gateway.domain.fieldpath import parse_field_path
+from gateway.domain.question import ExactMatch, Recheck
 from gateway.domain.reason import Reason
 from gateway.domain.resource import UNMAPPED, Embed, Field, Resource
-from gateway.mapping.parameters import Capped, Plain, Searches, field_named
-from gateway.mapping.query import require_answerable
-from gateway.mapping.routes import Route, RouteKind
+from gateway.mapping.parameters import Capped, Exact, Named, Plain, Searches, field_named
+from gateway.mapping.query import asked_as, require_answerable
+from gateway.mapping.routes import Route, RouteKind, RouteMatch
 
 
 def a_resource(*, sensitive: bool = True, **paths: str) -> Resource:
@@ -150,7 +151,10 @@ def test_a_hidden_field_closes_a_resource_that_is_not_sensitive():
 
 
 def test_look_alikes_and_method_overrides_are_refused_everywhere():
-    for name in ("Per_Page", "SORT", "_method", "_METHOD"):
+    for name in (
+        "Per_Page", "SORT", "sort[]", "sort[0]", " sort", "per.page", "per page", "per[page",
+        "_method", "_METHOD", "_method[]", ".method", "http.method", "X-HTTP-Method-Override",
+    ):  # fmt: skip
         assert asked((name, "1"), route=OPEN) is Reason.UNKNOWN_PARAMETER, name
 
 
@@ -261,3 +265,168 @@ def test_one_spelling_of_two_members_stands_for_both():
     )
     members = field_named(both, {"client": CLIENT}).members
     assert members["data.guests.phone"] == {"tag", "guest.phone"}
+
+
+# --- a name that speaks of a field -----------------------------------------------------
+
+ORDERED = replace(
+    CARD,
+    query={
+        "order[phone]": Named(fields=frozenset({"phone"}), value=Plain(one_of=frozenset({"asc"}))),
+        "order[name]": Named(fields=frozenset({"name"}), value=Plain(one_of=frozenset({"asc"}))),
+        "order[id]": Named(fields=frozenset(), value=Plain()),
+        "top[phone]": Named(fields=frozenset({"phone"}), value=Capped(max=3)),
+    },
+)
+
+
+def test_a_name_that_speaks_of_a_hidden_field_is_refused_whatever_its_value():
+    hidden = {"phone"}
+    for asks in (("order[phone]", "asc"), ("order[phone]", "up"), ("top[phone]", "9")):
+        assert asked(asks, hidden=hidden, route=ORDERED) is Reason.HIDDEN_FIELD_ASKED
+    assert asked(("order[name]", "asc"), ("order[id]", "x"), hidden=hidden, route=ORDERED) is None
+
+
+def test_the_value_beside_such_a_name_must_fit():
+    assert asked(("order[phone]", "up"), route=ORDERED) is Reason.PARAMETER_INVALID
+    assert asked(("top[phone]", "4"), route=ORDERED) is Reason.PARAMETER_INVALID
+    assert asked(("top[phone]", "3"), ("order[phone]", "asc"), route=ORDERED) is None
+
+
+# --- a search that is rechecked --------------------------------------------------------
+
+RECHECKED = replace(
+    CARD,
+    query={
+        "q": Searches(fields=frozenset({"name", "phone"}), recheck=True),
+        "all": Searches(fields=frozenset({"name"}), everything=True, recheck=True),
+        "sort": field_named(CARD.resource),
+        "phone": Searches(fields=frozenset({"phone"})),
+    },
+)
+
+
+def conditions(*pairs, hidden=frozenset({"phone"}), route=RECHECKED):
+    return require_answerable(route, pairs, frozenset(hidden))
+
+
+def words(value: str) -> tuple[str, ...]:
+    (condition,) = conditions(("q", value))
+    assert isinstance(condition, Recheck)
+    return condition.words
+
+
+def test_a_rechecked_search_is_answered_under_a_condition_where_it_touches_what_is_hidden():
+    fields = frozenset({"name", "phone"})
+    assert conditions(("q", "Mei 090")) == (Recheck(words=("mei", "090"), fields=fields),)
+    assert conditions(("q", "Mei 090"), hidden={"stylist"}) == ()
+    assert conditions(("q", "Mei 090"), hidden=()) == ()
+    assert conditions(("all", "x"), hidden={"stylist"}) == (
+        Recheck(words=("x",), fields=frozenset({"name"}), everything=True),
+    )
+
+
+def test_the_words_of_a_search_are_folded():
+    assert words("  ＭＥＩ\u3000Straße ｶﾞ ") == ("mei", "strasse", "ガ")
+    assert words("") == ()
+
+
+@pytest.mark.parametrize(
+    "value", ["-phone:090", "0*9", "09%", '"090"', "a|090", "OR", "(090", "09\u200b0", "~090"]
+)
+def test_what_a_search_language_would_read_is_a_word_like_any_other(value):
+    assert words(f"mei {value}") == ("mei", value.casefold())
+
+
+@pytest.mark.parametrize("value", [" ", "\u3000", " \u00a0 "])
+def test_a_rechecked_search_for_blanks_alone_is_refused(value):
+    assert asked(("q", value), hidden={"phone"}, route=RECHECKED) is Reason.PARAMETER_INVALID
+    assert asked(("q", value), route=RECHECKED) is None
+
+
+def test_a_rechecked_search_has_bounds():
+    for good in ("a " * 8, "a" * 128):
+        assert asked(("q", good), hidden={"phone"}, route=RECHECKED) is None
+    for bad in ("a " * 9, "a" * 129, "\ufdfa" * 128):  # the last is 4 words each, to NFKC
+        assert asked(("q", bad), hidden={"phone"}, route=RECHECKED) is Reason.PARAMETER_INVALID
+    assert asked(("q", "a" * 129), route=RECHECKED) is None
+
+
+def test_every_rechecked_search_of_a_request_counts():
+    found = conditions(("q", "a"), ("all", "b"))
+    assert [condition.words for condition in found] == [("a",), ("b",)]
+
+
+@pytest.mark.parametrize("other", [("sort", "phone"), ("phone", "090"), ("filter", "x")])
+def test_a_rechecked_search_opens_nothing_beside_it(other):
+    assert asked(("q", "a"), other, hidden={"phone"}, route=RECHECKED) in {
+        Reason.HIDDEN_FIELD_ASKED,
+        Reason.UNKNOWN_PARAMETER,
+    }
+
+
+# --- an exact look-up ------------------------------------------------------------------
+
+FIND = replace(
+    CARD,
+    action="find",
+    query={"tel": Exact(field="phone", allowance=20), "page": Plain(), "top": Capped(max=5)},
+)
+LISTED = replace(CARD, variants={"tel": FIND, "no": replace(FIND, query={})})
+MATCH = RouteMatch(route=LISTED, record=None)
+
+
+def test_a_request_with_an_exact_look_up_is_another_one():
+    assert asked_as(MATCH, (("page", "1"), ("tel", "x"))).route is FIND
+    assert asked_as(MATCH, (("page", "1"), ("sort", "x"))).route is LISTED
+    assert asked_as(MATCH, ()) is MATCH
+
+
+@pytest.mark.parametrize("second", ["tel", "no"])
+def test_two_exact_look_ups_in_one_request_are_refused(second):
+    with pytest.raises(RequestError) as caught:
+        asked_as(MATCH, (("tel", "1"), (second, "2")))
+    assert caught.value.reason is Reason.PARAMETER_INVALID
+
+
+def test_only_what_says_nothing_of_a_field_stands_beside_an_exact_look_up():
+    number = ("tel", "090-0000-0000")
+    assert asked(number, ("page", "1"), ("top", "5"), route=FIND, hidden={"phone"}) is None
+    for other in (("sort", "name"), ("q", "mei")):
+        assert asked(number, other, route=FIND) is Reason.UNKNOWN_PARAMETER
+
+
+def test_an_exact_look_up_is_no_parameter_of_the_list_itself():
+    assert asked(("tel", "090000"), route=LISTED) is Reason.UNKNOWN_PARAMETER
+    opened = replace(LISTED, resource=replace(LISTED.resource, sensitive=False))
+    assert asked(("TEL", "090000"), route=opened) is Reason.UNKNOWN_PARAMETER
+    assert asked(("tel", "090000"), route=opened) is Reason.UNKNOWN_PARAMETER
+
+
+@pytest.mark.parametrize(
+    ("value", "digits"),
+    [
+        ("090-0000-0001", "09000000001"),
+        ("+81 (0)90/0000.0001", "8109000000001"),
+        ("０９０－００００－０００１", "09000000001"),
+        ("123456", "123456"),
+        ("1" * 15, "1" * 15),
+    ],
+)
+def test_an_exact_look_up_is_for_one_whole_number(value, digits):
+    assert require_answerable(FIND, (("tel", value),), frozenset({"phone"})) == (
+        ExactMatch(field="phone", digits=digits),
+    )
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "12345", "1" * 16, "090%0000001", "090_0000001", "0900000001*", "09000000001,1",
+     "tel:0900000001", "٠٩٠٠٠٠٠٠٠٠١", "0900000001 or 1", "0900000001\u200b", "-" * 60 + "1234567",
+     "090000000①a", "੦੯੦੦੦੦੦੦੦"],
+)  # fmt: skip
+def test_anything_else_than_one_whole_number_is_refused(value):
+    assert asked(("tel", value), route=FIND) is Reason.PARAMETER_INVALID
+    with pytest.raises(RequestError) as caught:
+        require_answerable(FIND, (("tel", value),), frozenset())
+    assert not value or value not in str(caught.value)

@@ -134,7 +134,7 @@ def test_nothing_hidden_is_not_the_same_as_not_asked():
         ({"peer": "salon"}, "write the address it comes from, like `192.0.2.7`, got `salon`"),
         (
             {"record": "{stylist_id: mei}"},
-            """a record is one JSON object; write the record as JSON in quotes: '{"stylist_id": "mei"}'""",
+            """write the record as JSON in quotes: '{"stylist_id": "mei"}'""",
         ),
         (
             {"record": "'{stylist_id: mei}'"},

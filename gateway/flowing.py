@@ -1,0 +1,316 @@
+"""What flows is judged again: answers and WebSockets that last longer than the verdict on them.
+
+A verdict is good for one policy, until one instant (the window's next boundary, the person's
+last day), and for a session that nobody has ended. So what has begun is looked at
+
+* before each piece: has the policy changed, is the instant over?
+* at each beat of the shell, also while it is silent: the same, and is the session current?
+
+and judged anew, or ended. INVARIANT: after a verdict against it, no further piece goes out.
+Whatever cannot be judged does not flow on; only a state store that is away has a moment's
+grace, since for that moment nobody was logged out by it either.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.audit.entry import Entry
+from gateway.bundle import Bundle
+from gateway.domain.errors import GatewayError, OperatorError, StateUnavailableError
+from gateway.domain.http import CanonicalTarget
+from gateway.domain.reason import Reason
+from gateway.domain.subject import Principal
+from gateway.domain.time import Instant
+from gateway.events import Event, emit
+from gateway.identity.claims import Claims
+from gateway.identity.session import require_current
+from gateway.mapping.guard import Guarded
+from gateway.ports import Clock, EpochStore, Meter
+from gateway.showing import Sight
+
+BEAT_SECONDS = 0.05  # how often the shell calls `beat`
+GRACE_SECONDS = 2.0  # without an answer of the state store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What a request is judged by again while its answer still flows.
+
+    Attributes:
+        claims, principal: who asked; None on a `public` route, where nobody said so.
+        entry: of the request, to be entered once more when it ends.
+        cuttable: what flows is cut message by message, so a stricter verdict can be honoured.
+    """
+
+    guarded: Guarded
+    target: CanonicalTarget
+    entry: Entry
+    claims: Claims | None = None
+    principal: Principal | None = None
+    cuttable: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """It may flow on.
+
+    Attributes:
+        bundle: under this policy.
+        until: until this instant; None = for good.
+        sight: what of it may be seen; None = all of it, by no rule.
+    """
+
+    bundle: Bundle
+    until: Instant | None = None
+    sight: Sight | None = None
+
+
+class BundleSource(Protocol):
+    """Where the current policy is."""
+
+    def current(self) -> Bundle:
+        """The last good bundle."""
+        ...
+
+
+Judge = Callable[[Asked], Awaitable[Verdict]]  # raises GatewayError against it
+
+
+@dataclass(slots=True, eq=False)
+class Flow:
+    """One answer or conversation under way.
+
+    Attributes:
+        error: what ended it; None = it goes on, or came to its own end.
+    """
+
+    flows: "Flows"
+    asked: Asked
+    verdict: Verdict
+    error: GatewayError | None = None
+    _waiting: asyncio.Timeout | None = None
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _unsure_since: float | None = None
+
+    async def still(self) -> None:
+        """Let the next piece pass, or raise what ended the flow.
+
+        Raises:
+            GatewayError: the policy in force now refuses it, or the session was ended.
+        """
+        if self.error is None and self.flows.is_over(self.verdict):
+            await self._judge_again()
+        if self.error is not None:
+            raise self.error
+
+    async def ended(self) -> None:
+        """Wait until the flow was ended from outside; `still` tells by what."""
+        await self._ended.wait()
+
+    def pieces(
+        self,
+        chunks: AsyncIterator[bytes],
+        close: Callable[[], Awaitable[None]],
+        through: "Through | None" = None,
+    ) -> "Pieces":
+        """The pieces, as long as they may flow.
+
+        Args:
+            chunks: as they come.
+            close: called once when it is over, however it ends.
+            through: what cuts them on the way; None = they go out as they come.
+        """
+        return Pieces(self, chunks, close, through)
+
+    async def next_of(self, chunks: AsyncIterator[bytes]) -> bytes | None:
+        """The next piece, if it may go out; None at the end.
+
+        Raises:
+            GatewayError: as `still`, also while the CRM is silent.
+        """
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                piece = await anext(chunks, None)
+        except TimeoutError:
+            if self.error is not None:
+                raise self.error from None
+            raise  # the CRM's own
+        finally:
+            self._waiting = None
+        if piece is not None:
+            await self.still()
+        return piece
+
+    async def beat(self, floor: Callable[[Principal], Awaitable[int | None]]) -> None:
+        """Look whether it may still flow, and end it if not. Never raises."""
+        if self.error is not None:
+            return
+        if self.flows.is_over(self.verdict):
+            await self._judge_again()
+            return
+        principal = self.asked.principal
+        if principal is None:
+            return
+        try:
+            require_current(principal, await floor(principal))
+            self._unsure_since = None
+        except StateUnavailableError as error:
+            now = self.flows.clock.monotonic()
+            if self._unsure_since is None:
+                self._unsure_since = now
+            elif now - self._unsure_since >= GRACE_SECONDS:
+                self.end(error)
+        except Exception as error:  # noqa: BLE001  # what cannot be judged does not flow on
+            self.end(_as_refusal(error))
+
+    async def _judge_again(self) -> None:
+        try:
+            self.verdict = await self.flows.judge(self.asked)
+        except Exception as error:  # noqa: BLE001  # also a bug of ours ends it
+            self.end(_as_refusal(error))
+
+    def end(self, error: GatewayError) -> None:
+        """End it: nothing more goes out. Event, counter; the first reason stays."""
+        if self.error is not None:
+            return
+        self.error = error
+        self._ended.set()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(asyncio.get_running_loop().time())
+        self.flows.meter.stream_cut()
+        request_id = self.asked.entry.request_id
+        why = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        emit(Event.STREAM_CUT_OFF, why, request_id=request_id, reason=error.reason)
+
+
+class Through(Protocol):
+    """Cuts a stream on its way, piece by piece, without waiting for anything."""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """What of it may go out by now; raises GatewayError if it cannot be cut."""
+        ...
+
+    def finish(self) -> None:
+        """The stream has come to its end."""
+        ...
+
+
+class Pieces:
+    """An answer's body under way: an async iterator that its reader closes.
+
+    Not a generator: closing one that nobody began to read would run nothing of it.
+    """
+
+    def __init__(
+        self,
+        flow: Flow,
+        chunks: AsyncIterator[bytes],
+        close: Callable[[], Awaitable[None]],
+        through: Through | None,
+    ) -> None:
+        self._flow = flow
+        self._chunks = chunks
+        self._through = through
+        self._close: Callable[[], Awaitable[None]] | None = close
+
+    def __aiter__(self) -> "Pieces":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._close is None:
+            raise StopAsyncIteration
+        try:
+            piece = await self._piece()
+        except BaseException:
+            await self.aclose()
+            raise
+        if piece is None:
+            await self.aclose()
+            raise StopAsyncIteration
+        return piece
+
+    async def _piece(self) -> bytes | None:
+        while (piece := await self._flow.next_of(self._chunks)) is not None:
+            # No await from here on: what was let pass is cut by the verdict that let it pass.
+            shown = piece if self._through is None else b"".join(self._through.feed(piece))
+            if shown:
+                return shown
+        if self._through is not None:
+            self._through.finish()
+        return None
+
+    async def aclose(self) -> None:
+        """End it. Safe to call twice."""
+        close, self._close = self._close, None
+        if close is None:
+            return
+        self._flow.flows.forget(self._flow)
+        try:
+            finish = getattr(self._chunks, "aclose", None)
+            if finish is not None:
+                await finish()
+        finally:
+            await close()
+
+
+class Flows:
+    """Everything that flows through this process.
+
+    Args:
+        judge: every stage up to the decision, as if it were asked now.
+    """
+
+    def __init__(
+        self,
+        *,
+        bundles: BundleSource,
+        clock: Clock,
+        epochs: EpochStore,
+        meter: Meter,
+        judge: Judge,
+    ) -> None:
+        self.clock = clock
+        self.meter = meter
+        self.judge = judge
+        self._bundles = bundles
+        self._epochs = epochs
+        self._open: set[Flow] = set()
+
+    def begin(self, asked: Asked, verdict: Verdict) -> Flow:
+        """Something begins to flow; `forget` it when it has ended."""
+        flow = Flow(self, asked, verdict)
+        self._open.add(flow)
+        return flow
+
+    def forget(self, flow: Flow) -> None:
+        """It has ended. Safe to call twice."""
+        self._open.discard(flow)
+
+    def is_over(self, verdict: Verdict) -> bool:
+        """Must it be judged again: another policy, or another moment?"""
+        if self._bundles.current() is not verdict.bundle:
+            return True
+        return verdict.until is not None and self.clock.now() >= verdict.until
+
+    async def beat(self) -> None:
+        """Look at everything that flows. The state store is asked once for each session."""
+        known: dict[tuple[str, str | None], int | None] = {}
+
+        async def floor(principal: Principal) -> int | None:
+            session = (principal.staff, principal.device)
+            if session not in known:
+                known[session] = await self._epochs.floor(principal.staff, principal.device)
+            return known[session]
+
+        for flow in tuple(self._open):
+            await flow.beat(floor)
+
+
+def _as_refusal(error: Exception) -> GatewayError:
+    if isinstance(error, GatewayError):
+        return error
+    failed = OperatorError(Reason.INTERNAL_ERROR, "The gateway failed; it let nothing by.")
+    failed.__cause__ = error
+    return failed
