@@ -16,9 +16,10 @@ from uuid import uuid4
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.backends.bundle_files import MAX_FINDINGS_TOLD, LiveBundle, Stale
 from gateway.backends.clock import SystemClock
+from gateway.backends.epoch_map import POLL_SECONDS, LocalEpochs
 from gateway.backends.meter import PrometheusMeter
-from gateway.backends.pulse import Pulse
 from gateway.backends.policy_folder import Reading, read_owned, read_sources
+from gateway.backends.pulse import Pulse
 from gateway.backends.state import open_epochs
 from gateway.backends.upstream import LeanUpstream
 from gateway.backends.watch import PolicyWatch
@@ -26,11 +27,11 @@ from gateway.build import build
 from gateway.bundle import Bundle
 from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.domain.reason import STATUS, Reason
+from gateway.doorway import Doorway
+from gateway.flowing import BEAT_SECONDS
 from gateway.identity.claims import ClaimNames, TokenPolicy
 from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
 from gateway.mapping.guard import WireLimits
-from gateway.doorway import Doorway
-from gateway.flowing import BEAT_SECONDS
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, EpochStore, Labels, Meter
 from gateway.proxy.admin import AdminServer, Probe
@@ -184,8 +185,11 @@ class Gateway:
                 retention_days=None if keep == "forever" else keep,
             )
             stack.push_async_callback(audit.close)
-            epochs = state_store(settings, base)
+            epochs = LocalEpochs(state_store(settings, base), monotonic=clock.monotonic)
             stack.push_async_callback(epochs.close)
+            polling = Pulse(epochs.poll, POLL_SECONDS)
+            polling.start()
+            stack.push_async_callback(polling.stop)
             upstream = _upstream(settings, base)
             stack.push_async_callback(upstream.close)
             pipeline = Pipeline(

@@ -110,6 +110,7 @@ class Bundle:
     trials: tuple[Trial, ...] = field(default=(), repr=False)
     _moments: dict[str, Moment] = field(init=False, default_factory=dict, repr=False)
     _shifts: dict[StaffId, Shift] = field(init=False, default_factory=dict, repr=False)
+    _principals: dict[Claims, Principal] = field(init=False, default_factory=dict, repr=False)
     _lies_in: dict[str, tuple[str, ...]] = field(init=False, default_factory=dict, repr=False)
     _rulings: dict[object, Ruling] = field(init=False, default_factory=dict, repr=False)
     _plans: dict[object, Plan] = field(init=False, default_factory=dict, repr=False)
@@ -161,6 +162,20 @@ class Bundle:
             self._shifts.clear()
         self._shifts[principal.staff] = shift
         return shift
+
+    def principal(self, claims: Claims) -> Principal:
+        """The person a token speaks for; as `resolve`, worked out once for each token.
+
+        Raises:
+            RequestError: NOT_ON_ROSTER.
+        """
+        known = self._principals.get(claims)
+        if known is None:
+            known = resolve(claims, self.people)
+            if len(self._principals) >= MAX_RULINGS:
+                self._principals.clear()
+            self._principals[claims] = known
+        return known
 
     def ruling(
         self,

@@ -1,6 +1,6 @@
 """How the gateway is set up towards both sides: what of gateway.yaml a request meets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.domain.http import Format, Headers, Inbound
 from gateway.enforcer.facts import Network
@@ -38,6 +38,14 @@ class Doorway:
     forward_token: bool = False
     preserve_host: bool = False
 
+    def received(self, inbound: Inbound) -> Inbound:
+        """The request as its client sent it: over TLS or not, as a trusted proxy says."""
+        trusted = self.trusted_proxies
+        if not trusted:
+            return inbound
+        secure = client_scheme(inbound.peer, inbound.headers, trusted, secure=inbound.secure)
+        return inbound if secure == inbound.secure else replace(inbound, secure=secure)
+
     def peer_of(self, inbound: Inbound) -> str | None:
         """Where the request comes from; None = not known."""
         return client_address(inbound.peer, inbound.headers, self.trusted_proxies)
@@ -65,23 +73,16 @@ class Doorway:
             forward_token=self.forward_token,
             request_id=request_id,
             peer=guarded.peer,
-            secure=self._secure(guarded),
+            secure=guarded.secure,
             host="".join(guarded.values("host")),
             cut=cut is not None,
             accept=CONTENT_TYPES[cut or Format.JSON].partition(";")[0],
             preserve_host=self.preserve_host,
         )
 
-    def _secure(self, guarded: Guarded) -> bool:
-        """Does the client speak TLS, to us or to a trusted proxy?"""
-        trusted = self.trusted_proxies
-        if not trusted:
-            return guarded.secure
-        return client_scheme(guarded.peer, guarded.headers, trusted, secure=guarded.secure)
-
     def origins_of_crm(self, guarded: Guarded) -> tuple[str, ...]:
         """Under which origins the CRM knows itself, in this request."""
         if not self.preserve_host:
             return (self.upstream_origin,)
-        scheme = "https" if self._secure(guarded) else "http"
+        scheme = "https" if guarded.secure else "http"
         return self.upstream_origin, f"{scheme}://{''.join(guarded.values('host'))}"

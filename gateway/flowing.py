@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway.audit.entry import Entry
 from gateway.bundle import Bundle
 from gateway.domain.errors import GatewayError, OperatorError, StateUnavailableError
@@ -34,8 +36,7 @@ BEAT_SECONDS = 0.05  # how often the shell calls `beat`
 GRACE_SECONDS = 2.0  # without an answer of the state store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class Asked(Struct, frozen=True, kw_only=True):
     """What a request is judged by again while its answer still flows.
 
     Attributes:
@@ -52,8 +53,7 @@ class Asked:
     cuttable: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True):
     """It may flow on.
 
     Attributes:

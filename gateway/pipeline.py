@@ -22,6 +22,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.audit.entry import MAX_PATH_CHARACTERS, Entry, Phase
@@ -63,7 +64,6 @@ from gateway.events import Event, emit
 from gateway.flowing import Asked, BundleSource, Flow, Flows, Verdict
 from gateway.identity.claims import Claims
 from gateway.identity.credential import credential
-from gateway.identity.principal import resolve
 from gateway.identity.session import StandingPrincipal, require_current, require_standing
 from gateway.identity.verified import VerifiedTokens
 from gateway.mapping.asked_body import ASKING, require_body_answerable
@@ -85,7 +85,7 @@ from gateway.masking.writes import (
 from gateway.ports import AuditTrail, Clock, EpochStore, Labels, Meter, Upstream
 from gateway.records import Touched, asker_of, changes, judge_change, seat
 from gateway.relay import relay
-from gateway.shadow import Case, Shadow
+from gateway.shadow import UNOBSERVED, Case, Shadow, Unobserved
 from gateway.showing import Readable, Sight, Totals, cut_message, shown, streamed
 
 NO_ROLE = Role("role:-")  # nobody's: an entry shows no empty list
@@ -93,8 +93,7 @@ NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
 SWITCHED = 101  # RFC 9110 15.2.2: the status of a WebSocket's entry
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Judged(Struct, frozen=True, kw_only=True):
     """A request body that may go on: exactly the bytes that were judged, under one type.
 
     Attributes:
@@ -167,23 +166,25 @@ class Pipeline:
         try:
             peer = self.doorway.peer_of(inbound)
             entry = replace(entry, peer=peer or inbound.peer, unplaced=peer is None)
-            guarded = guard(inbound, self.doorway.limits)
+            guarded = guard(self.doorway.received(inbound), self.doorway.limits)
             target = canonical(guarded)
             match = find(bundle.adapter.routes, inbound.method, target)
-            asked = Asked(guarded=guarded, target=target, entry=entry)
             if match is not None and match.route.kind is RouteKind.PUBLIC:
+                asked = Asked(guarded=guarded, target=target, entry=entry)
                 verdict = Verdict(bundle=bundle)
                 return await self._pass(Reason.PUBLIC, asked, match, verdict, body, started)
             claims = self._identify(guarded, now)
             entry = replace(entry, staff=claims.staff, device=claims.device)
-            principal = resolve(claims, bundle.people)
+            principal = bundle.principal(claims)
             entry = _with_person(entry, principal)
             current = require_current(principal, await self._floor(principal))
             person = require_standing(current, bundle.today(principal.home.salon, now))
             match = asked_as(_require_mapped(match), target.query)
-            asked = dataclasses.replace(asked, claims=claims, principal=principal, entry=entry)
             until = _until(bundle, claims, principal, now)
             if match.route.kind is RouteKind.PASS:
+                asked = Asked(
+                    guarded=guarded, target=target, entry=entry, claims=claims, principal=principal
+                )
                 verdict = Verdict(bundle=bundle, until=until)
                 return await self._pass(Reason.PASSED, asked, match, verdict, body, started)
             window = bundle.window(person.home.salon, now)
@@ -198,8 +199,9 @@ class Pipeline:
             entry = replace(entry, facts=ruling.noted, rules=permit.by, exempt=permit.exempt)
             change = changes(guarded.method, match.route)
             bench = seat(bundle, person, match.route, permit, now, peer, change=change)
-            shadow = Shadow(
-                Case(
+            shadow: Shadow | Unobserved = UNOBSERVED
+            if bundle.trials:
+                case = Case(
                     bundle=bundle,
                     person=person,
                     match=match,
@@ -210,7 +212,7 @@ class Pipeline:
                     peer=peer,
                     request_id=entry.request_id,
                 )
-            )
+                shadow = Shadow(case)
             conditions = require_answerable(match.route, target.query, bench.secret)
             self._spend(person, match.route)
             sent = await self._judged_body(guarded, body, match, bench.secret)
@@ -237,7 +239,9 @@ class Pipeline:
                 routes=bundle.adapter.routes,
                 conditions=(*conditions, *sent.conditions),
             )
-            asked = dataclasses.replace(asked, entry=entry)
+            asked = Asked(
+                guarded=guarded, target=target, entry=entry, claims=claims, principal=principal
+            )
             verdict = Verdict(bundle=bundle, until=until, sight=sight)
             entry, answer = (
                 await self._exchange(asked, principal, sight, verdict, sent, shadow)
@@ -321,7 +325,7 @@ class Pipeline:
         permit: Permit,
         asker: Asker,
         sent: Judged,
-        shadow: Shadow,
+        shadow: Shadow | Unobserved,
     ) -> Touched:
         """Judge the records that a change names; what only asks is judged by its answer."""
         if not changes(guarded.method, match.route):
@@ -367,7 +371,7 @@ class Pipeline:
         sight: Sight,
         verdict: Verdict,
         sent: Judged,
-        shadow: Shadow,
+        shadow: Shadow | Unobserved,
     ) -> tuple[Entry, Answer]:
         """Forward, cut, make sure that the person is still logged in, and enter it all.
 
@@ -422,7 +426,9 @@ class Pipeline:
         if seen.made is not None:
             self._count_cut(sight, seen.made)
         shadow.count(self.meter)
-        asked = dataclasses.replace(asked, entry=entry, cuttable=seen.totals is not None)
+        if isinstance(answer.body, bytes):
+            return entry, answer
+        asked = replace(asked, entry=entry, cuttable=seen.totals is not None)
         return entry, self._flowing(answer, asked, verdict, forwarded.close, seen.totals)
 
     def _count_cut(self, sight: Sight, made: Cut) -> None:
@@ -467,7 +473,7 @@ class Pipeline:
             raise
         entry = replace(asked.entry, reason=reason, status=said.status)
         self._count(entry, started)
-        asked = dataclasses.replace(asked, entry=entry)
+        asked = replace(asked, entry=entry)
         return self._flowing(said, asked, verdict, answer.close, None)
 
     # -- while it flows -------------------------------------------------------------------
@@ -525,7 +531,7 @@ class Pipeline:
             await crm.close(Close.GOING_AWAY, "")
             raise
         totals = None if sight is None or sight.as_it_is else Totals()
-        asked = dataclasses.replace(asked, entry=entry, cuttable=totals is not None)
+        asked = replace(asked, entry=entry, cuttable=totals is not None)
         flow = self.flows.begin(asked, verdict)
 
         async def converse(client: Channel) -> None:
@@ -608,7 +614,7 @@ class Pipeline:
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.NO_CREDENTIAL)
         if now >= claims.expires_at:
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.EXPIRED)
-        principal = resolve(claims, bundle.people)
+        principal = bundle.principal(claims)
         current = require_current(principal, await self._floor(principal))
         person = require_standing(current, bundle.today(principal.home.salon, now))
         until = _until(bundle, claims, principal, now)
@@ -752,15 +758,13 @@ def _nothing_up(_message: str | bytes) -> str | bytes:
 
 
 def _with_person(entry: Entry, principal: Principal) -> Entry:
-    first = principal.home.first_role
-    others = sorted({role for post in principal.posts for role in post.acting} - {first})
     narrowed = principal.narrowed_to
     return replace(
         entry,
         narrowed_to=() if narrowed is None else tuple(sorted(narrowed or {NO_ROLE})),
         staff=principal.staff,
         salon=principal.home.salon,
-        roles=(first, *others),
+        roles=principal.roles,
         device=principal.device,
         app=principal.app,
     )

@@ -78,6 +78,15 @@ class EpochStore(Protocol):
         """
         ...
 
+    async def version(self) -> int | str:
+        """Another value whenever any floor may have changed since it was last asked.
+
+        By whomever, in this process or another, by the loss of everything too. No value comes
+        back after a change, so equal answers of one object mean that every floor read between
+        them is still true. To be compared with earlier answers of the same object only.
+        """
+        ...
+
     async def rows(self) -> Sequence[EpochRow]:
         """Everything known, people first, ordered by name."""
         ...

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.bundle import Bundle
 from gateway.domain.decision import Permit
 from gateway.domain.errors import RequestError, UpstreamError
@@ -59,8 +61,7 @@ class Bench:
     secret: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Touched:
+class Touched(Struct, frozen=True, kw_only=True):
     """The records that a change names, judged.
 
     Attributes:

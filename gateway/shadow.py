@@ -370,6 +370,45 @@ class Shadow:
         emit(Event.OBSERVING_FAILED, error, request_id=self.case.request_id)
 
 
+class Unobserved:
+    """The shadow of a request under a policy of which nothing is observed: it says nothing."""
+
+    reason = Reason.RULE_ALLOWS
+
+    def overhearing(self, fetch: Fetch) -> Fetch:
+        """See `Shadow`."""
+        return fetch
+
+    async def judge(
+        self,
+        query: tuple[tuple[str, str], ...],
+        value: Mapping[str, Any] | None,
+        fields: frozenset[str],
+    ) -> None:
+        """See `Shadow`."""
+
+    def headers(self, headers: Headers) -> Headers:
+        """See `Shadow`."""
+        return headers
+
+    async def hear(self, answer: UpstreamAnswer, monotonic: Callable[[], float]) -> UpstreamAnswer:  # noqa: ARG002  # as `Shadow`
+        """See `Shadow`."""
+        return answer
+
+    def measure(self, made: Cut | None) -> None:
+        """See `Shadow`."""
+
+    def entered(self, entry: Entry) -> Entry:
+        """See `Shadow`."""
+        return entry
+
+    def count(self, meter: Meter) -> None:
+        """See `Shadow`."""
+
+
+UNOBSERVED = Unobserved()
+
+
 def _verdicts(
     decision: Decision, resource: Resource, *, change: bool
 ) -> Callable[[RecordState], RecordVerdict]:

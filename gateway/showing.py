@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Generator
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from msgspec import Struct
+
 from gateway.domain.decision import Permit
 from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.http import BODYLESS, MISSING, REDIRECTS, Answer, Format, Headers
@@ -37,11 +39,11 @@ from gateway.records import Bench, changes
 
 ResultT = TypeVar("ResultT")
 
+SMALL_BODY = 64 * 2**10  # bytes that are announced: read whole, not streamed
 TURN_SECONDS = 0.001  # of work on one answer; a step is a millisecond or two at most
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Sight(Struct, frozen=True, kw_only=True):
     """Who looks at an answer, and what for.
 
     Attributes:
@@ -97,8 +99,7 @@ class Totals:
         self.hidden.update(made.hidden_fields)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class Shown(Struct, frozen=True, kw_only=True):
     """An answer for the client.
 
     Attributes:
@@ -128,7 +129,7 @@ async def shown(answer: UpstreamAnswer, sight: Sight, door: Doorway) -> Shown:
         raise RequestError(
             Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING
         )
-    if not 200 <= answer.status or answer.status in {206, 304}:
+    if not answer.status >= 200 or answer.status in {206, 304}:
         # We ask for no part and set no condition: somebody else's answer, or a confused CRM.
         raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM answered what was not asked.")
     headers = _cut_headers(answer, sight, door)
@@ -272,6 +273,9 @@ async def streamed(
     """An answer that needs no cut, chunk by chunk.
 
     Args:
+        answer: the CRM's.
+        guarded: the client's request.
+        door: how the gateway is set up.
         personal: it is for whoever asked; nobody may keep it for others.
     """
     headers = answer_headers(
@@ -286,7 +290,15 @@ async def streamed(
     if guarded.method == "HEAD" or answer.status in BODYLESS:
         await answer.close()
         return Answer(status=answer.status, headers=headers)
+    if _is_small(answer.headers):
+        # All of it is here or about to be: a stream of one piece would cost more.
+        return Answer(status=answer.status, headers=headers, body=await answer.read(SMALL_BODY))
     return Answer(status=answer.status, headers=headers, body=answer.stream())
+
+
+def _is_small(headers: Headers) -> bool:
+    lengths = [value for name, value in headers if name.lower() == "content-length"]
+    return len(lengths) == 1 and lengths[0].isdecimal() and int(lengths[0]) <= SMALL_BODY
 
 
 def _own_location(answer: UpstreamAnswer, guarded: Guarded, door: Doorway) -> Headers:

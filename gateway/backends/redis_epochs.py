@@ -4,6 +4,9 @@ House rules
 - One key per person, devices included: an eviction or a deletion makes the whole person
   unknown (refused); it can never forget one device's logout alone.
 - A read is one GET, a write one script: atomic, whoever else is at it.
+- Every write also sets one key of all people: a count of the writes and a word of chance. So no
+  version ever stands for two states, also when Redis lost its last writes, was flushed, or carried
+  out a write twice.
 - A value tells whose it is, and the reader checks it. What does not read, to the last
   member, as the scripts write it is StateUnavailableError, never a guess.
 
@@ -15,6 +18,7 @@ empty has not, because everybody is unknown to it and starts above every earlier
 import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated
+from uuid import uuid4
 
 import msgspec
 
@@ -30,11 +34,11 @@ LIST_SECONDS = 5.0  # for the command line, not for requests
 
 PREFIX = "salon-gateway:"
 
-# Both scripts: KEYS[1] the person's key; ARGV staff, milliseconds now, and a device or
-# nothing. Redis writes numbers with 14 digits, enough for milliseconds until year 5138;
-# one above that comes back in a form that the reader refuses.
+# Both scripts: KEYS[1] the person's key, KEYS[2] the version's; ARGV staff, milliseconds now, a
+# word of chance, and a device or nothing. Redis writes numbers with 14 digits, enough for
+# milliseconds until year 5138; one above that comes back in a form that the reader refuses.
 _OPENING = """
-local staff, now, device = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+local staff, now, chance, device = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local known = redis.call('GET', KEYS[1])
 local person
 if known then
@@ -47,8 +51,12 @@ local function begin(at)
   person = {staff = staff, counter = at, floor = at, changed_at = now, devices = {}}
 end
 """
+# The version first: should it not work, then nothing was written that nobody hears of.
 _CLOSING = """
-redis.call('SET', KEYS[1], cjson.encode(person))
+local person_text = cjson.encode(person)
+local writes = tonumber(string.match(redis.call('GET', KEYS[2]) or '', '^%d+') or 0)
+redis.call('SET', KEYS[2], string.format('%.0f:%s', writes + 1, chance))
+redis.call('SET', KEYS[1], person_text)
 return string.format('%.0f', person.counter)
 """
 # A device that is enrolled starts at the person's floor: that logs nobody out.
@@ -71,6 +79,7 @@ else
 end
 {_CLOSING}"""
 
+_VERSION = re.compile(rb"[0-9]{1,20}:[0-9a-f]{32}")
 _YEAR_9999 = 253_402_300_799_999
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=_YEAR_9999)]
 
@@ -102,6 +111,7 @@ class RedisEpochs:
         self._link = RedisLink(address)
         self._address = address
         self._prefix = f"{prefix}epochs:"
+        self._version = f"{prefix}epochs-version"
 
     def __repr__(self) -> str:
         return f"RedisEpochs({self._address})"
@@ -121,6 +131,17 @@ class RedisEpochs:
     async def revoke(self, staff: StaffId, device: DeviceId | None, now: Instant) -> int:
         """Raise the floor of the person, or of one device, above every issued epoch."""
         return await self._write(REVOKE, staff, device, now)
+
+    async def version(self) -> str:
+        """Another value whenever any floor may have changed since it was last asked."""
+        reply = await self._link.ask("GET", self._version, seconds=READ_SECONDS)
+        match reply:
+            case None:  # flushed, or never written: who can say how often since? Equal to nothing
+                return uuid4().hex
+            case bytes() if _VERSION.fullmatch(reply):
+                return reply.decode()
+            case _:
+                raise _strange("a version that is not ours")
 
     async def rows(self) -> Sequence[EpochRow]:
         """Everything known, people first, ordered by name."""
@@ -173,10 +194,12 @@ class RedisEpochs:
         reply = await self._link.ask(
             "EVAL",
             script,
-            1,
+            2,
             f"{self._prefix}{staff}",
+            self._version,
             staff,
             to_milliseconds(now),
+            uuid4().hex,
             *(() if device is None else (device,)),
             seconds=WRITE_SECONDS,
         )

@@ -105,6 +105,8 @@ class SqliteEpochs:
         self._thread = OneThread("sqlite-epochs")
         self._connection: sqlite3.Connection | None = None  # touched by the thread only
         self._opened: tuple[int, int] | None = None  # device and inode of the open file
+        self._openings = 0  # the thread's, like the two above and the next
+        self._writes = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -139,6 +141,18 @@ class SqliteEpochs:
             [REVOKE_PERSON] if device is None else [REVOKE_ONE, REVOKE_DEVICE],
             {"staff": staff, "device": device, "now": to_milliseconds(now)},
         )
+
+    async def version(self) -> str:
+        """Another value whenever any floor may have changed since it was last asked."""
+
+        def read(connection: sqlite3.Connection) -> str:
+            # It tells of commits by every connection but this one (so we count our own writes),
+            # and begins anew with each connection (so we count those: a file that was deleted
+            # or replaced gets a new one).
+            (others,) = connection.execute("PRAGMA data_version").fetchone()
+            return f"{self._openings}.{self._writes}.{_count(others)}"
+
+        return await self._run(read, READ_SECONDS)
 
     async def rows(self) -> Sequence[EpochRow]:
         """Everything known, people first, ordered by name."""
@@ -176,6 +190,7 @@ class SqliteEpochs:
         """One transaction; returns the person's counter at its end."""
 
         def write(connection: sqlite3.Connection) -> int:
+            self._writes += 1  # first: a write that failed half-way counts as one, too
             connection.execute("BEGIN IMMEDIATE")
             for statement in statements:
                 connection.execute(statement, values)
@@ -223,6 +238,7 @@ class SqliteEpochs:
             # new file alone when the old one is closed (SQLITE_FCNTL_HAS_MOVED).
             self._drop()
         self._connection, self._opened = _open(self._path)
+        self._openings += 1
         return self._connection
 
     def _drop(self) -> None:

@@ -16,7 +16,8 @@ from gateway.backends.upstream_wire import invalid
 
 MAX_LINE_BYTES = 1024  # a size with its extensions, which hardly anyone sends
 MAX_TRAILER_BYTES = 16 * 2**10
-MAX_EXCESS_BYTES = 16 * 2**10  # beyond 16 bytes, and twice its data, for each chunk
+MAX_FREE_BYTES = 16  # for a line; more is weighed against twice the data
+MAX_EXCESS_BYTES = 16 * 2**10
 
 _HEX = b"0123456789abcdefABCDEF"
 _MAX_DIGITS = 15  # less than 2**60
@@ -24,6 +25,7 @@ _TCHAR = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]"
 _EXTENDED = re.compile(  # `2;name` or `2;name=value;other`; quoted values are nobody's custom
     rb"([0-9A-Fa-f]{1,15})(?:;" + _TCHAR + rb"++(?:=" + _TCHAR + rb"++)?+)++"
 )
+_SMALL = {b"%x" % size: size for size in range(1, 256)}  # not worth a closer look
 
 
 class _At(Enum):
@@ -71,6 +73,8 @@ class Chunks:
                 if not self._left:
                     self._at = _At.DATA_END
                 continue
+            if self._at is _At.LINE:
+                here = self._whole_chunks(data, here, pieces)
             after = self._between(data, here)
             if after is None:
                 self._rest = data[here:]
@@ -93,13 +97,34 @@ class Chunks:
         if end < 0:
             _require_may_go_on(data, here, MAX_LINE_BYTES)
             return None
-        count = _size(data[here:end])
-        self._excess = max(0, self._excess + end + 2 - here - 16 - 2 * count)
+        self._left = self._weigh(data[here:end])
+        self._at = _At.DATA if self._left else _At.TRAILERS
+        return end + 2
+
+    def _whole_chunks(self, data: bytes, here: int, pieces: list[bytes]) -> int:
+        """Read the chunks that are here from size to end; where the first other one begins.
+
+        `feed` would read them as well. A flood of small ones must not hold up everybody else.
+        """
+        while (end := data.find(b"\r\n", here, here + MAX_LINE_BYTES)) > 0:
+            line = data[here:end]
+            count = _SMALL.get(line) or _size(line)
+            stop = end + 2 + count
+            if not count or data[stop : stop + 2] != b"\r\n":
+                break
+            if len(line) + 2 > MAX_FREE_BYTES or self._excess:
+                self._weigh(line)
+            pieces.append(data[end + 2 : stop])
+            here = stop + 2
+        return here
+
+    def _weigh(self, line: bytes) -> int:
+        """The size in a line, if it has not too much beside it."""
+        count = _size(line)
+        self._excess = max(0, self._excess + len(line) + 2 - MAX_FREE_BYTES - 2 * count)
         if self._excess > MAX_EXCESS_BYTES:
             raise invalid("the CRM sent more about its chunks than in them")
-        self._left = count
-        self._at = _At.DATA if count else _At.TRAILERS
-        return end + 2
+        return count
 
     def _data_end(self, data: bytes, here: int) -> int | None:
         if not b"\r\n".startswith(data[here : here + 2]):

@@ -163,8 +163,9 @@ class AnswerReader:
 
     def _unchunk(self, data: bytes) -> None:
         assert self._chunks is not None  # noqa: S101  # made with the head
-        for piece in self._chunks.feed(data):
-            self._hold(piece)
+        pieces = self._chunks.feed(data)
+        self._pieces += pieces
+        self.held += sum(map(len, pieces))
         if self._chunks.ended:
             self._finish(self._chunks.surplus)
 

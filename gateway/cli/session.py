@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from gateway.app import base_of, load_settings, state_store
 from gateway.backends.clock import SystemClock
+from gateway.backends.epoch_map import STALE_SECONDS
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_table
 from gateway.domain.errors import StateUnavailableError
@@ -27,7 +28,7 @@ examples:
 
 A token carries the epoch of its issue. It counts as long as its epoch is not below the floor
 of its person and of its device; `revoke` raises the floor above every token issued so far.
-It takes effect in every gateway that shares this state, with their next request.
+When it says so, it is in force in every gateway that shares this state, with their next request.
 """
 
 
@@ -61,6 +62,11 @@ def run_revoke(args: argparse.Namespace) -> int:
     staff: StaffId = args.staff
     device: DeviceId | None = args.device
 
+    async def ask(store: EpochStore, now: Instant) -> int:
+        floor = await store.revoke(staff, device, now)
+        await asyncio.sleep(STALE_SECONDS)  # now every gateway has heard of it, or asks anew
+        return floor
+
     def done(floor: int) -> None:
         where = "everywhere" if device is None else f"on {device}"
         if args.output == "json":
@@ -70,7 +76,7 @@ def run_revoke(args: argparse.Namespace) -> int:
 
     return _with_store(
         args.config,
-        lambda store, now: store.revoke(staff, device, now),
+        ask,
         done,
         failed="the logout may not have happened; run it again until it says so",
     )

@@ -29,6 +29,7 @@ class Permit:
         refuses: some record may not pass.
         grants: salon → what it lets the person do. Salons that refused do not stand here.
         everywhere: no salon of the person's refused, so a record of unknown salon may pass.
+        whole: the verdict on all records that pass, taken together.
         uncut: answers pass as they are. Only where the whole policy is observed, not enforced.
     """
 
@@ -41,6 +42,7 @@ class Permit:
     grants: Mapping[str, Grant] = field(default_factory=dict)
     everywhere: bool = True
     uncut: bool = False
+    whole: RecordVerdict = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # INVARIANT: an allow names the rule that allowed it. An allow that nobody can
@@ -49,6 +51,8 @@ class Permit:
             raise ValueError("a permit needs at least one determining rule")
         if self.depends and not self.grants:
             raise ValueError("what depends on the record needs somebody to judge it")
+        whole = RecordVerdict(passes=True, hidden=self.hidden, unwritable=self.unwritable)
+        object.__setattr__(self, "whole", whole)  # derived from the rest, and frozen like it
 
     @property
     def asks(self) -> int:
@@ -57,11 +61,6 @@ class Permit:
         for grant in self.grants.values():
             bits |= grant.asks
         return bits
-
-    @property
-    def whole(self) -> RecordVerdict:
-        """The verdict on all records that pass, taken together."""
-        return RecordVerdict(passes=True, hidden=self.hidden, unwritable=self.unwritable)
 
     def judge(self, state: RecordState) -> RecordVerdict:
         """The verdict on one record.

@@ -1,13 +1,20 @@
 """Requests and answers as values, free of any HTTP library."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import NewType, Protocol
 
 from gateway.domain.decision import Refusal
 
 Headers = tuple[tuple[str, str], ...]  # in wire order, names as they came
+Fields = Mapping[str, tuple[str, ...]]  # lower-case name → its values in order
+
+# A phone sends the same head with every request, so what is found out about one is kept for
+# the next. At most this many of each kind; a head has some 700 bytes, 64 KB at most.
+HEADS_KEPT = 512
 
 # A request target that `mapping/target.py` accepted: exactly the bytes that will be sent.
 CanonicalPath = NewType("CanonicalPath", str)
@@ -56,6 +63,16 @@ class Format(StrEnum):
     CSV = "csv"  # RFC 4180, with a header line
 
 
+@lru_cache(maxsize=HEADS_KEPT)
+def fields_of(headers: Headers) -> Fields:
+    """The headers by lower-case name, each with its values in order."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in headers:
+        lower = name.lower()
+        found[lower] = (*found.get(lower, ()), value)
+    return MappingProxyType(found)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inbound:
     """A request as the proxy shell hands it over, nothing decoded or repaired.
@@ -65,6 +82,7 @@ class Inbound:
         version: `1.0` or `1.1`; anything else is refused by the wire guard.
         peer: the socket peer's IP address.
         secure: the client's side of the connection is TLS.
+        fields: the headers by lower-case name.
     """
 
     method: str
@@ -73,11 +91,14 @@ class Inbound:
     headers: Headers
     peer: str
     secure: bool
+    fields: Fields = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "fields", fields_of(self.headers))
 
     def values(self, name: str) -> tuple[str, ...]:
         """Every value of one header, in order; names compare case-insensitively."""
-        wanted = name.lower()
-        return tuple(value for key, value in self.headers if key.lower() == wanted)
+        return self.fields.get(name.lower(), ())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import NewType
 
@@ -103,6 +103,7 @@ class Principal:
             None = not given.
         nda_signed: None = the roster does not say.
         approved_devices: device ids the owner approved on the roster.
+        roles: every role acted as somewhere, the first of the first salon before the others.
     """
 
     staff: StaffId
@@ -118,11 +119,15 @@ class Principal:
     trained_until: date | None = None
     nda_signed: bool | None = None
     approved_devices: frozenset[DeviceId] = frozenset()
+    roles: tuple[Role, ...] = field(init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         salons = {post.salon for post in self.posts}
         if not self.posts or len(salons) < len(self.posts):
             raise ValueError("a person has one post in each salon, and at least one")
+        first = self.home.first_role
+        others = sorted({role for post in self.posts for role in post.acting} - {first})
+        object.__setattr__(self, "roles", (first, *others))  # derived, and frozen like the rest
 
     @property
     def home(self) -> Post:

@@ -11,6 +11,7 @@ True here:
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from gateway.domain.http import Headers
@@ -95,6 +96,7 @@ def _schemes(name: str, value: str) -> tuple[str, ...]:
     return tuple(pair[2] for pair in pairs if pair is not None and pair[1].lower() == "proto")
 
 
+@lru_cache(maxsize=4096)  # one phone asks many times
 def _plain(text: str) -> IPv4Address | IPv6Address | None:
     """An address without port, brackets or zone; `::ffff:192.0.2.1` is the IPv4 one in it."""
     try:

@@ -10,19 +10,17 @@ The sizes bound the work of every later stage; they are not meant to be comforta
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv6Address
 from typing import NewType
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import SAFE_METHODS, Headers, Inbound
+from gateway.domain.http import HEADS_KEPT, SAFE_METHODS, Fields, Headers, Inbound, fields_of
 from gateway.domain.reason import Reason
 from gateway.mapping.websocket import require_handshake
 
 Guarded = NewType("Guarded", Inbound)
-Fields = Mapping[str, list[str]]  # lower-case header name → its values in order
 
 # No TRACE (echoes credentials), no CONNECT (a tunnel), no PURGE, LINK and other dialects.
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -75,7 +73,6 @@ _HOST = re.compile(
     r"(?P<name>[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*|\[(?P<v6>[0-9A-Fa-f:.]+)\])"
     r"(?::(?P<port>[1-9][0-9]{0,4}))?"
 )
-_LONGEST_KNOWN = 64  # characters of a header name that is remembered
 _MAX_HOST = 261  # 255 of a name (RFC 1035 2.3.4), a colon and a port
 
 
@@ -115,43 +112,44 @@ def guard(inbound: Inbound, limits: WireLimits) -> Guarded:
         raise _malformed("the address is too long")
     if inbound.method not in METHODS:
         raise RequestError(Reason.METHOD_REFUSED, "this method is not accepted")
-    fields = _fields(inbound.headers, limits)
-    _require_host(fields, limits, secure=inbound.secure)
-    _require_framing(fields, inbound)
-    _require_ordinary(fields)
+    _require_head(inbound.headers, inbound.method, inbound.version, inbound.secure, limits)
     # Browsers send Upgrade for WebSockets only (`Upgrade-Insecure-Requests` is another
     # header); what follows any other is not HTTP and nothing here could judge it.
-    if "upgrade" in fields:
+    if "upgrade" in inbound.fields:
         require_handshake(inbound)
     return Guarded(inbound)
 
 
-def _fields(headers: Headers, limits: WireLimits) -> Fields:
-    """The headers by lower-case name, once each of them is known to be plain text."""
+@lru_cache(maxsize=HEADS_KEPT)  # what is refused raises, and is looked at each time
+def _require_head(
+    headers: Headers,
+    method: str,
+    version: str,
+    secure: bool,  # noqa: FBT001  # a key of the cache
+    limits: WireLimits,
+) -> None:
+    """Everything about a head that does not hang on the target; raises RequestError."""
+    _require_plain(headers, limits)
+    fields = fields_of(headers)
+    _require_host(fields, limits, secure=secure)
+    _require_framing(fields, method, version)
+    _require_ordinary(fields)
+
+
+def _require_plain(headers: Headers, limits: WireLimits) -> None:
+    """Not too many, not too large, each of them plain text."""
     if len(headers) > limits.max_headers:
         raise _malformed("the request has too many headers")
     left = limits.max_header_bytes
-    fields: dict[str, list[str]] = {}
     for name, value in headers:
         left -= _size(name) + _size(value) + 4  # `: ` and CRLF
         if left < 0:
             raise _malformed("the headers are too large")
-        lower = _lower(name) if len(name) <= _LONGEST_KNOWN else _lowered(name)
-        if lower is None:
+        if not _TOKEN.fullmatch(name):
             raise _malformed("a header name is not a plain token")
         # Most values are plain: asked first, because the rest costs ten times as much.
         if not (value.isascii() and value.isprintable()) and not _is_printable(value):
             raise _malformed("a header value holds control characters or is not UTF-8")
-        fields.setdefault(lower, []).append(value)
-    return fields
-
-
-def _lowered(name: str) -> str | None:
-    """A header's name as it compares; None = it is none."""
-    return name.lower() if _TOKEN.fullmatch(name) else None
-
-
-_lower = lru_cache(maxsize=1024)(_lowered)  # browsers send a few dozen
 
 
 def _require_host(fields: Fields, limits: WireLimits, *, secure: bool) -> None:
@@ -166,17 +164,17 @@ def _require_host(fields: Fields, limits: WireLimits, *, secure: bool) -> None:
         raise RequestError(Reason.HOST_REFUSED, "this host name is not served here")
 
 
-def _require_framing(fields: Fields, inbound: Inbound) -> None:
+def _require_framing(fields: Fields, method: str, version: str) -> None:
     """One way to tell where the body ends: RFC 9112 6.1 to 6.3, without its leniencies."""
-    codings = fields.get("transfer-encoding", [])
-    lengths = fields.get("content-length", [])
-    if codings and (codings != ["chunked"] or lengths or inbound.version == "1.0"):
+    codings = fields.get("transfer-encoding", ())
+    lengths = fields.get("content-length", ())
+    if codings and (codings != ("chunked",) or lengths or version == "1.0"):
         raise _malformed("Transfer-Encoding must be one `chunked`, in HTTP/1.1, without a length")
     if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0])):
         raise _malformed("Content-Length must be one plain number")
     # RFC 9110 9.3.1: content in a GET means nothing. Some frameworks read a form in it all
     # the same and merge it with the query, so a question could be asked that we never saw.
-    if inbound.method in SAFE_METHODS and (codings or lengths not in ([], ["0"])):
+    if method in SAFE_METHODS and (codings or lengths not in ((), ("0",))):
         raise _malformed("a request with this method cannot have a body")
 
 

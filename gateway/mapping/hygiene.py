@@ -18,7 +18,15 @@ from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 
 from gateway.domain.errors import RequestError, UpstreamError
-from gateway.domain.http import HOP_BY_HOP, SAFE_METHODS, Headers, Inbound
+from gateway.domain.http import (
+    HEADS_KEPT,
+    HOP_BY_HOP,
+    SAFE_METHODS,
+    Fields,
+    Headers,
+    Inbound,
+    fields_of,
+)
 from gateway.domain.reason import Reason
 from gateway.mapping.headernames import (
     CUT_ANSWER,
@@ -43,6 +51,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, obs-text includ
 _HOST = re.compile(r"[0-9A-Za-z.\-_\[\]:]{1,255}")
 # RFC 6265 4.1.1, and blanks. Not the commas, backslashes and lone quotes that some browsers
 # send and some servers end a cookie at: what follows would be a cookie that nobody let pass.
+_REQUEST_ID = "x-request-id"
 _COOKIE = re.compile(r'[ !#-+\--:<-\[\]-~]*|"[ !#-+\--:<-\[\]-~]*"')
 # RFC 9111 5.2: one directive and what parts it from the next.
 _DIRECTIVE = re.compile(
@@ -85,30 +94,67 @@ def request_headers(
             BODY_INVALID (part of a body) or PARAMETER_INVALID (a condition) where the request
             would mean something else without the header.
     """
+    outgoing = _outgoing(
+        inbound.headers,
+        inbound.method,
+        inbound.version,
+        inject,
+        pass_cookies,
+        forward_token,
+        peer,
+        secure,
+        host,
+        cut,
+        preserve_host,
+        accept,
+    )
+    # Of all of it, only our request id is new each time.
+    if any(name.lower() == _REQUEST_ID for name, _ in inject):
+        return outgoing
+    return (*outgoing, ("X-Request-Id", request_id))
+
+
+@lru_cache(maxsize=HEADS_KEPT)  # what is refused raises, and is looked at each time
+def _outgoing(
+    headers: Headers,
+    method: str,
+    version: str,
+    inject: Headers,
+    pass_cookies: frozenset[str],
+    forward_token: bool,  # noqa: FBT001  # all of them are keys of the cache
+    peer: str,
+    secure: bool,  # noqa: FBT001
+    host: str,
+    cut: bool,  # noqa: FBT001
+    preserve_host: bool,  # noqa: FBT001
+    accept: str,
+) -> Headers:
+    """All of `request_headers` but the request id."""
     if host and not _HOST.fullmatch(host):
         raise RequestError(Reason.HOST_REFUSED, "the Host header is not a host name")
-    _require_well_formed(inbound)
+    _require_well_formed(headers)
+    fields = fields_of(headers)
     if cut:
-        _require_unconditional(inbound)
-    lost = _connection_options(inbound)
-    lost |= {name.lower() for name, _ in inject}
+        _require_unconditional(fields, method)
+    injected = {name.lower() for name, _ in inject}
+    lost = _connection_options(fields) | injected
     if not forward_token:
         lost.add("authorization")
     passes = _passes_cut if cut else _passes
     kept = [
         (name, value)
-        for name, value in traced(inbound.headers)
+        for name, value in traced(headers)
         if (lower := name.lower()) not in lost and passes(lower)
     ]
-    ours = [*_cookies(inbound, pass_cookies)]
+    ours = [*_cookies(fields, pass_cookies)]
     ours += [("Host", host)] if preserve_host and host else []
     ours += [("Accept", accept), ("Accept-Encoding", "identity")] if cut else []
     ours += _forwarding(peer=peer, secure=secure, host=host)
-    ours += [("Via", f"{inbound.version} {PSEUDONYM}"), ("X-Request-Id", request_id)]
-    injected = {name.lower() for name, _ in inject}
+    ours += [("Via", f"{version} {PSEUDONYM}")]
     return (*kept, *((n, v) for n, v in ours if n.lower() not in injected), *inject)
 
 
+@lru_cache(maxsize=HEADS_KEPT)  # within a second a CRM answers with few different heads
 def answer_headers(
     headers: Headers,
     *,
@@ -212,9 +258,9 @@ def wire_text(value: str) -> str:
     return value if value.isascii() else value.encode("latin-1").decode("utf-8")
 
 
-def _require_well_formed(inbound: Inbound) -> None:
+def _require_well_formed(headers: Headers) -> None:
     seen: set[str] = set()
-    for name, value in inbound.headers:
+    for name, value in headers:
         plain = value.isascii() and value.isprintable()
         if not _NAME.fullmatch(name) or not (plain or _VALUE.fullmatch(value)):
             raise _malformed("a header is malformed")
@@ -230,28 +276,28 @@ def _require_well_formed(inbound: Inbound) -> None:
             raise _malformed(f"the header `{lower}` is not UTF-8") from error
 
 
-def _require_unconditional(inbound: Inbound) -> None:
+def _require_unconditional(fields: Fields, method: str) -> None:
     """Refuse what would mean something else once the header is gone.
 
     Conditions and ranges of reads are simply not passed on: answering them in full is always
     right (RFC 9110 13.2.1, 14.2).
     """
-    codings = {value.strip().lower() for value in inbound.values("content-encoding")}
+    codings = {value.strip().lower() for value in fields.get("content-encoding", ())}
     if codings - {"identity"}:
         raise RequestError(Reason.CONTENT_TYPE_REFUSED, "send the body without a content coding")
-    if inbound.values("content-range"):  # RFC 9110 14.4: a partial PUT
+    if "content-range" in fields:  # RFC 9110 14.4: a partial PUT
         raise RequestError(Reason.BODY_INVALID, "send the whole body, not a range of it")
-    if inbound.method in SAFE_METHODS:
+    if method in SAFE_METHODS:
         return
     for name in PRECONDITIONS:
-        if inbound.values(name):
+        if name in fields:
             raise RequestError(
                 Reason.PARAMETER_INVALID, f"`{name}` cannot be checked here; send without it"
             )
 
 
-def _connection_options(inbound: Inbound) -> set[str]:
-    options = _options(inbound.values("connection"))
+def _connection_options(fields: Fields) -> set[str]:
+    options = _options(fields.get("connection", ()))
     if options & END_TO_END:
         raise _malformed("Connection names a header that is not for one connection only")
     return options
@@ -281,10 +327,10 @@ def _in_family(name: str) -> bool:
     return DENIED_FAMILIES.fullmatch(name) is not None
 
 
-def _cookies(inbound: Inbound, pass_cookies: frozenset[str]) -> Headers:
+def _cookies(fields: Fields, pass_cookies: frozenset[str]) -> Headers:
     """One Cookie header with the cookies that may go on, or none."""
     pairs: dict[str, str] = {}
-    for header in inbound.values("cookie"):
+    for header in fields.get("cookie", ()):
         for part in header.split(";"):
             name, equals, value = part.strip(" \t").partition("=")
             if not equals or name not in pass_cookies:

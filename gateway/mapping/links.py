@@ -23,10 +23,11 @@ _SCHEME = re.compile(r"[^/?#]*:")
 _DOTS = re.compile(r"(?:^|/)(?:\.|%2[eE]){1,2}(?:[/?#]|$)")
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
-# RFC 8288 3: one link with its parameters, and what parts it from the next.
+# RFC 8288 3: one link with its parameters, and what parts it from the next. No `"` is part of an
+# address (RFC 3986 2): where one stands, readers differ on what is quoted from there on.
 _WORD = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _LINK = re.compile(
-    r"[ \t,]*<([!-;=?-~]*)>"
+    r"[ \t,]*<([!#-;=?-~]*)>"
     r"[ \t]*"
     rf"((?:;[ \t]*(?:{_WORD}[ \t]*(?:=[ \t]*(?:\"(?:[^\"\\]|\\.)*\"|{_WORD})[ \t]*)?)?)*)"
     r"(?=,|$)"
@@ -110,12 +111,11 @@ def _resolved(reference: str, base: str) -> str | None:
     """RFC 3986 5.2.2 for a reference without scheme and authority; never repaired."""
     if not _RELATIVE.fullmatch(reference) or _SCHEME.match(reference):
         return None
-    reference = reference.removeprefix("./")
     path = base.partition("?")[0]
     if not reference or reference.startswith("#"):
         return None  # the same document: nowhere else
     whole = path if reference.startswith("?") else path[: path.rindex("/") + 1]
-    whole += reference
+    whole += reference.removeprefix("./")
     if _DOTS.search(whole.partition("?")[0].partition("#")[0]):
         return None
     return whole if _TARGET.fullmatch(whole) else None

@@ -22,6 +22,7 @@ and a parameter without a name to another, so it is refused, and `?` with nothin
 
 import re
 import unicodedata
+from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.domain.errors import RequestError
@@ -94,6 +95,7 @@ def own_target(segments: tuple[str, ...], *, slash: bool = False) -> CanonicalTa
     return _accept(wire_of(segments, (), slash=slash))
 
 
+@lru_cache(maxsize=4096)  # the same lists and pages again and again; a target has 4 KB at most
 def _accept(wire: str) -> CanonicalTarget:
     path, mark, query = wire.partition("?")
     slash = path.endswith("/") and path != "/"

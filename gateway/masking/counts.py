@@ -4,12 +4,14 @@ True here: counts are collected apart wherever it is not yet sure that they coun
 when it is. What was cut in vain, or left with what stood around it, is in no sum.
 """
 
-from collections.abc import Hashable
+from collections.abc import Generator, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from gateway.domain.record import RecordNote
 from gateway.masking.plan import Drop, Program
+
+FEW = 64  # programs counted in one go
 
 K = TypeVar("K", bound=Hashable)
 
@@ -71,14 +73,16 @@ class Counts:
         for number, times in other.holders.items():
             grow(self.holders, number, times)
 
-    def add_up(self) -> None:
+    def add_up(self) -> Generator[None, None, None]:
         """Count what the programs did. Once, at the end."""
-        for program, times in self.uses.items():
+        for number, (program, times) in enumerate(self.uses.items(), 1):
             for name, child in program.leaves:
                 if self.lost.get((program, name), 0) < times:
                     self.shown.update(child.names)
             for drop in program.drops:
                 self.drop(drop, times)
+            if not number % FEW:
+                yield
 
 
 def grow(counts: dict[K, int], key: K, times: int = 1) -> None:

@@ -9,7 +9,6 @@ True here:
 - Text inside strings is text: JSON or HTML in a note is the note.
 - A record that may not be seen leaves as if the CRM did not have it: its list is shorter, no
   number beside it counts it, and alone it is refused like one that does not exist.
-
 - A condition (`domain/question.py`) takes records out in the same way, and with one present
   no number beside them may count them, whoever asks.
 - Long bodies are cut in steps, so that others have their turn in between.
@@ -17,9 +16,10 @@ True here:
 msgspec's `Raw` does the work: it checks the grammar, the numbers and the escapes of what it
 skips, but not its UTF-8. That is why the whole body is decoded once, for nothing else.
 
-What one step may still cost: a single record, or one member beside the records, is read in
-one go, and so is one value that a condition searches. 8 MB in one value take some 10 ms, in
-one record of 100,000 members some 20 ms, and more the smaller its members are.
+What one step may still cost, beyond a few milliseconds: a single record, a member beside the
+records and a value that a condition searches are each read in one go, the answer is joined in
+one go, and so are thousands of shapes forgotten. 8 MB take some 10 to 20 ms in one value, 30
+to 50 ms in one record of 100,000 members, and more the smaller its members are.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -34,6 +34,7 @@ from gateway.domain.http import Headers, MaskedBody
 from gateway.domain.question import Condition
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.record import RecordNote
+from gateway.masking.cutter import TooManyShapesError
 from gateway.masking.envelope import (
     NoRecordsError,
     RecordRefusedError,
@@ -44,11 +45,12 @@ from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge
 from gateway.masking.mediatype import json_media_type
 from gateway.masking.pieces import NotJsonError, require_utf8
 from gateway.masking.plan import Plan
-from gateway.masking.walk import TooManyShapesError, Walk
+from gateway.masking.steps import all_at_once
+from gateway.masking.walk import Walk
 
 # Bytes. Beyond it we refuse, never pass uncut; the caller stops reading there. 8 MiB are
-# some 10,000 records; cutting them is what one request may cost the others: about 50 ms,
-# three times that where text with braces in it calls for the careful pass.
+# some 10,000 records: about 60 ms of work, in steps, and a few seconds of it if every byte
+# is meant to take long.
 MAX_CUT_BODY = 8 * 2**20
 # Whoever sends a NO_SUCH_RECORD says this and no more, whatever lies behind it.
 NO_SUCH_RECORD_DETAIL = "There is no such record."
@@ -102,7 +104,7 @@ def cut(
 
     Arguments and errors are those of `cut_steps`.
     """
-    return _all_of(
+    return all_at_once(
         cut_steps(body, plan, judge=judge, judges=judges, guards=guards, conditions=conditions)
     )
 
@@ -174,12 +176,12 @@ def _cut_steps(body: bytes, walk: Walk, another: Callable[..., Walk]) -> CutStep
             cause=Cause.RECORD_REFUSED,
             note=refused.note,
         ) from None
-    return _result(made, walk)
+    return (yield from _result(made, walk))
 
 
 def cut_error(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> Cut:
     """What may be shown of an error body, as `cut_error_steps` says: in one go."""
-    return _all_of(cut_error_steps(body, plan, judges=judges))
+    return all_at_once(cut_error_steps(body, plan, judges=judges))
 
 
 def cut_error_steps(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> CutSteps:
@@ -194,8 +196,8 @@ def cut_error_steps(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> C
         yield from require_utf8(body)
         made = yield from error_steps(walk, body)
     except _UNREADABLE:
-        return _result(b"", Walk(plan, careful=True))
-    return _result(made, walk)
+        made, walk = b"", Walk(plan, careful=True)
+    return (yield from _result(made, walk))
 
 
 def content_is_json(headers: Headers) -> bool:
@@ -203,9 +205,9 @@ def content_is_json(headers: Headers) -> bool:
     return json_media_type(headers) is not None
 
 
-def _result(made: bytes, walk: Walk) -> Cut:
+def _result(made: bytes, walk: Walk) -> CutSteps:
     counts = walk.counts
-    counts.add_up()
+    yield from counts.add_up()
     return Cut(
         body=MaskedBody(made),
         dropped=dict(counts.dropped),
@@ -216,12 +218,3 @@ def _result(made: bytes, walk: Walk) -> Cut:
         shown_fields=tuple(sorted(counts.shown)),
         note=counts.note,
     )
-
-
-def _all_of(steps: CutSteps) -> Cut:
-    try:
-        while True:
-            next(steps)
-    except StopIteration as done:
-        made: Cut = done.value
-        return made

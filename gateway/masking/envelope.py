@@ -22,10 +22,11 @@ from msgspec import Raw
 from gateway.domain.fieldpath import ITEMS
 from gateway.domain.record import RecordNote
 from gateway.masking.counts import Counts
+from gateway.masking.cutter import GONE
 from gateway.masking.leaves import first_byte
 from gateway.masking.pieces import PIECE, NotJsonError, Text, read_members, read_records
 from gateway.masking.plan import UNMAPPED_DROP
-from gateway.masking.walk import BATCH, GONE, Walk
+from gateway.masking.walk import BATCH, Walk
 
 _encode = msgspec.json.Encoder().encode
 _read_text = msgspec.json.Decoder(str).decode
@@ -63,6 +64,8 @@ def answer_steps(walk: Walk, body: bytes) -> Generator[None, None, bytes]:
     text.end()
     if parts is None:
         raise RecordRefusedError(walk.counts.note)
+    if len(parts) > len("[x]"):
+        yield
     return b"".join(parts)
 
 
@@ -125,7 +128,7 @@ def _items(walk: Walk, text: Text, steps: tuple[str, ...]) -> Generator[None, No
 
 def _object(walk: Walk, text: Text, steps: tuple[str, ...]) -> Generator[None, None, Parts | None]:
     """What has the records, or one of them, at a member."""
-    outer, walk.counts = walk.counts, Counts()
+    outer, walk.cutter.counts = walk.counts, Counts()
     members: dict[str, Raw] = {}
     inside: Parts | None = None
     broken: Exception | None = NoRecordsError()
@@ -134,7 +137,7 @@ def _object(walk: Walk, text: Text, steps: tuple[str, ...]) -> Generator[None, N
             members[name] = text.value()
         else:
             members[name], start = _NOTHING, text.mark()
-            walk.counts, broken = Counts(), None
+            walk.cutter.counts, broken = Counts(), None
             try:
                 inside = yield from _inside(walk, text, steps[1:])
             except _OTHER_SHAPE as error:
@@ -149,7 +152,7 @@ def _object(walk: Walk, text: Text, steps: tuple[str, ...]) -> Generator[None, N
     if inside is not None:
         parts = yield from _around(walk, members, steps[0], inside)
     outer.add(walk.counts)
-    walk.counts = outer
+    walk.cutter.counts = outer
     return parts
 
 
@@ -181,12 +184,12 @@ def _beside(walk: Walk, name: str, raw: Raw, kept: int) -> Any:
     """What stays of a member beside the records, of which so many are kept."""
     plan = walk.plan
     if name not in plan.beside or first_byte(raw) in _CONTAINERS:
-        return walk.drop(UNMAPPED_DROP)
+        return walk.cutter.drop(UNMAPPED_DROP)
     if not walk.may_refuse:
         return raw
     if name in plan.page_totals and _WHOLE.fullmatch(raw):
         return kept
-    return walk.drop(UNMAPPED_DROP) if name in plan.page_totals or _counts(raw) else raw
+    return walk.cutter.drop(UNMAPPED_DROP) if name in plan.page_totals or _counts(raw) else raw
 
 
 def _counts(raw: Raw) -> bool:

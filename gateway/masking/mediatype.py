@@ -5,6 +5,7 @@ have one of the formats an adapter declares, and its coding is undone elsewhere.
 """
 
 import re
+from functools import lru_cache
 
 from gateway.domain.http import Format, Headers
 
@@ -36,6 +37,8 @@ _NAMES: dict[Format, frozenset[str]] = {
     Format.CSV: frozenset({"text/csv"}),
 }
 # What the gateway calls what it made.
+Parameters = tuple[tuple[str, str], ...]
+
 CONTENT_TYPES: dict[Format, str] = {
     Format.JSON: "application/json",
     Format.NDJSON: "application/x-ndjson",
@@ -69,14 +72,19 @@ def content_fits(headers: Headers, wanted: Format) -> bool:
     return media_type in _NAMES[wanted] and not headless
 
 
-def _media_type(headers: Headers) -> tuple[str, list[tuple[str, str]]]:
+def _media_type(headers: Headers) -> tuple[str, Parameters]:
     """Type and parameters, in lower case; "" for more than one, or another charset."""
     types = [value for name, value in headers if name.lower() == "content-type"]
-    found = _MEDIA_TYPE.fullmatch(types[0].strip(" \t").lower()) if len(types) == 1 else None
+    return _parsed(types[0]) if len(types) == 1 else ("", ())
+
+
+@lru_cache(maxsize=128)  # a CRM has a handful
+def _parsed(typed: str) -> tuple[str, Parameters]:
+    found = _MEDIA_TYPE.fullmatch(typed.strip(" \t").lower())
     if found is None or not _PARAMETERS.fullmatch(found[2]):
-        return "", []
-    parameters = [(name, value.strip('"')) for name, value in _PARAMETER.findall(found[2])]
+        return "", ()
+    parameters = tuple((name, value.strip('"')) for name, value in _PARAMETER.findall(found[2]))
     charsets = [value for name, value in parameters if name == "charset"]
     if charsets not in ([], ["utf-8"]):
-        return "", []
+        return "", ()
     return found[1], parameters

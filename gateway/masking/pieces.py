@@ -119,16 +119,15 @@ class Text:
             raise NotJsonError
 
     def value(self) -> Raw:
-        """The next value, whatever it is."""
-        if self._depth:
-            end = self._value_ends(self._view[self.at :])
-            if end is None:
-                raise NotJsonError  # what stands around it is never closed
-            raw = _read_raw(self._view[self.at : self.at + end])
-            self.at += end
-        else:
-            raw = _read_raw(self._body)
+        """The next value, whatever it is. If it is the whole text, it is not read yet."""
+        if not self._depth:
             self.at = len(self._body)
+            return Raw(self._body)
+        end = self._value_ends(self._view[self.at :])
+        if end is None:
+            raise NotJsonError  # what stands around it is never closed
+        raw = _read_raw(self._view[self.at : self.at + end])
+        self.at += end
         return raw
 
     def members(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp.http import RawRequestMessage
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import Inbound
+from gateway.domain.http import HEADS_KEPT, Headers, Inbound
 from gateway.domain.reason import Reason
 from gateway.proxy.limits import PortLimits
 
@@ -32,10 +32,15 @@ def inbound_of(message: RawRequestMessage, transport: asyncio.Transport | None) 
         method=message.method,
         target=message.path,
         version=f"{major}.{minor}",
-        headers=tuple((n.decode("latin-1"), v.decode("latin-1")) for n, v in message.raw_headers),
+        headers=_as_text(message.raw_headers),
         peer=address_of(peer),
         secure=transport.get_extra_info("sslcontext") is not None,
     )
+
+
+@lru_cache(maxsize=HEADS_KEPT)
+def _as_text(raw: tuple[tuple[bytes, bytes], ...]) -> Headers:
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
 
 
 def require_plain_head(message: RawRequestMessage, limits: PortLimits) -> None:

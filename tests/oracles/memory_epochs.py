@@ -18,9 +18,11 @@ def milliseconds(now):
 class MemoryEpochs:
     def __init__(self):
         self.away = False
+        self.changed = 0
         self.lose_memory()
 
     def lose_memory(self):
+        self.changed += 1
         self.counters = {}
         self.person_floors = {}
         self.device_floors = {}
@@ -39,8 +41,13 @@ class MemoryEpochs:
             floor = max(floor, self.device_floors[staff, device])
         return floor
 
+    async def version(self):
+        self._must_be_here()
+        return self.changed
+
     async def enrol(self, staff, device, now):
         self._must_be_here()
+        self.changed += 1
         if staff not in self.counters:
             self.counters[staff] = milliseconds(now)
             self.person_floors[staff] = milliseconds(now)
@@ -52,6 +59,7 @@ class MemoryEpochs:
 
     async def revoke(self, staff, device, now):
         self._must_be_here()
+        self.changed += 1
         known = staff in self.counters
         issued = self.counters[staff] if known else milliseconds(now)
         # Above every epoch ever issued, and above every epoch that an earlier life of this

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.question import ExactMatch, Recheck
 from gateway.domain.reason import Reason
-from gateway.masking import envelope, leaves, pieces, walk
+from gateway.masking import cutter, envelope, leaves, pieces, walk
 from gateway.masking.cut import cut, cut_error, cut_steps
 from tests.oracles.slow_cut import (
     NoSuchRecordError,
@@ -47,7 +47,7 @@ def everything_is_large(dice):
             "SMALL": dice.choice((0, 8)),
             "MANY": dice.choice((1, 3)),
         }
-        for module in (pieces, leaves, walk, envelope):
+        for module in (pieces, leaves, cutter, walk, envelope):
             for name, value in small.items():
                 if hasattr(module, name):
                     patch.setattr(module, name, value)

@@ -20,9 +20,7 @@ from gateway.audit.chain import (
 from gateway.domain.time import from_milliseconds
 
 HEAD, AFTER = chain(
-    head_body(
-        Head(worker="w1", file=1, oldest=1, started=from_milliseconds(1_795_000_000_000))
-    ),
+    head_body(Head(worker="w1", file=1, oldest=1, started=from_milliseconds(1_795_000_000_000))),
     GENESIS,
 )
 ENTRY, _ = chain('{"kind":"entry","path":"/a?b=é","ids":["7"],"whole":true'.encode(), AFTER)
@@ -37,10 +35,12 @@ SEEDS = (
     b'+{"kind":"entry","hash":"x","n":7,"prev":"0"',
     b'+{"kind":"entry","a":{"b":[{"c":{}}]}',
 )
+# fmt: off
 WORDS = (
-    *(b'"kind":"', b'"hash":"', b'"prev":"', b'"n":', b'"format":1', b"\n", b"\\u0000", b"NaN"),
-    *(b"\xff", b"\\ud800", b"[[[[", b"}", b"{", b'"file":true', b"1e400", b'"started":"'),
+    b'"kind":"', b'"hash":"', b'"prev":"', b'"n":', b'"format":1', b"\n", b"\\u0000", b"NaN",
+    b"\xff", b"\\ud800", b"[[[[", b"}", b"{", b'"file":true', b"1e400", b'"started":"',
 )
+# fmt: on
 
 
 def check(data: bytes) -> None:

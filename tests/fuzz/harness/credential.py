@@ -11,6 +11,7 @@ from gateway.domain.http import Inbound
 from gateway.domain.reason import Reason
 from gateway.identity.credential import credential
 from tests.fuzz.harness.guard import head
+from tests.fuzz.refusals import require_reason
 
 NAME = "token"
 OWN = frozenset({"https://crm.salon.example"})
@@ -23,11 +24,13 @@ SEEDS = (
     b"GET /live 1.1\nCookie: token=a.b.c\nOrigin: https://crm.salon.example\nUpgrade: websocket",
     b'GET / 1.1\nCookie: a="x; token=evil; y"; token=a.b.c\nCookie: token=d.e.f',
 )
+# fmt: off
 WORDS = (
-    *(b"Authorization: ", b"Cookie: ", b"Origin: ", b"token=", b"TOKEN=", b'"', b"; ", b"Bearer "),
-    *(b"$Version=1", b"\\", b"__Host-token", b"https://crm.salon.example", b"null", b"Basic "),
-    *(b"token =", b"=token", b"token", b"\xa0token", b"\x0btoken", b",token="),
+    b"Authorization: ", b"Cookie: ", b"Origin: ", b"token=", b"TOKEN=", b'"', b"; ", b"Bearer ",
+    b"$Version=1", b"\\", b"__Host-token", b"https://crm.salon.example", b"null", b"Basic ",
+    b"token =", b"=token", b"token", b"\xa0token", b"\x0btoken", b",token=",
 )
+# fmt: on
 
 
 def check(data: bytes) -> None:
@@ -35,7 +38,7 @@ def check(data: bytes) -> None:
     try:
         token = credential(inbound, cookie=NAME, own_origins=OWN)
     except RequestError as error:
-        assert error.reason in {Reason.UNAUTHENTICATED, Reason.ORIGIN_REFUSED}
+        require_reason(error, {Reason.UNAUTHENTICATED, Reason.ORIGIN_REFUSED})
         return
     headers = [value for name, value in inbound.headers if name.lower() == "authorization"]
     cookies = [value for name, value in inbound.headers if name.lower() == "cookie"]

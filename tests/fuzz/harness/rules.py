@@ -9,6 +9,7 @@ from gateway.domain.finding import PolicyError
 from gateway.enforcer.rules import RuleSet, Words, parse_rules
 from gateway.enforcer.when import ConditionNames
 from gateway.texts.encoding import decode
+from tests.fuzz.refusals import require_findings
 from tests.properties.worlds import RECORD_FACTS, ROLES, VOCABULARY
 
 WORDS_KNOWN = Words(
@@ -39,11 +40,13 @@ SEEDS = (
     b'p, "role:stylist\np, role:anyone", client, read, , deny\n',
     GOOD.replace(b"\n", b"\r"),
 )
+# fmt: off
 WORDS = (
-    *(b"\np, ", b"\ng, ", b'"', b'""', b"\r\n", b"\r", b"\n", b",,", b", allow", b", deny"),
-    *(b"role:anyone", b"staff:mei", b"client.contact", b"*", b" & ", b"!", b"#", b"\xe3\x80\x80"),
-    *(b"\xc2\xa0", b"\xef\xbc\x8c", b"\xe2\x80\xa8", b"\x0c", b"\t", b"\xef\xbb\xbf", b"Allow"),
+    b"\np, ", b"\ng, ", b'"', b'""', b"\r\n", b"\r", b"\n", b",,", b", allow", b", deny",
+    b"role:anyone", b"staff:mei", b"client.contact", b"*", b" & ", b"!", b"#", b"\xe3\x80\x80",
+    b"\xc2\xa0", b"\xef\xbc\x8c", b"\xe2\x80\xa8", b"\x0c", b"\t", b"\xef\xbb\xbf", b"Allow",
 )
+# fmt: on
 
 
 def check(data: bytes) -> None:
@@ -51,8 +54,7 @@ def check(data: bytes) -> None:
         text = decode(data, "r.csv")
         found = parse_rules(text, "r.csv", WORDS_KNOWN)
     except PolicyError as error:
-        assert error.findings
-        assert all(finding.place.file == "r.csv" for finding in error.findings)
+        require_findings(error, "r.csv")
         return
     said = [row for line in text.splitlines() if (row := _columns(line))]
     links = [row for row in said if row[0] == "g"]

@@ -21,6 +21,7 @@ from gateway.identity.claims import ClaimNames, Claims, TokenPolicy, issue, veri
 from gateway.identity.compact import MAX_TOKEN_CHARS
 from gateway.identity.keys import Key, KeyTable, merge, secret_table
 from gateway.texts.jsontext import parse_strict_json
+from tests.fuzz.refusals import require_reason
 
 SECONDS = 1_795_000_000
 NOW = from_milliseconds(SECONDS * 1000)
@@ -78,11 +79,13 @@ SEEDS = (
     b"\x03" + b'{"typ":"at+jwt","alg":"EdDSA"}\n' + PAYLOAD,
     *(bytes([number]) + PAYLOAD for number in (4, 5, 6)),
 )
+# fmt: off
 WORDS = (
-    *(b'"alg":', b'"kid":', b'"crit":', b'"b64":false', b'"zip":"DEF"', b'"exp":', b'"nbf":'),
-    *(b'"iat":', b'"sub":', b'"epoch":', b"none", b"HS256", b"ES256", b"EdDSA", b"RS256", b"NaN"),
-    *(b"1e400", b"true", b"null", b"\\u0000", b"\\ud800", b"staff:", b"1795000060.0", b"-1"),
+    b'"alg":', b'"kid":', b'"crit":', b'"b64":false', b'"zip":"DEF"', b'"exp":', b'"nbf":',
+    b'"iat":', b'"sub":', b'"epoch":', b"none", b"HS256", b"ES256", b"EdDSA", b"RS256", b"NaN",
+    b"1e400", b"true", b"null", b"\\u0000", b"\\ud800", b"staff:", b"1795000060.0", b"-1",
 )
+# fmt: on
 # What somebody without a key of ours may sign with: their own, or what is public of ours.
 _PEM = PUBLIC["EdDSA"].public_bytes(
     serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -111,8 +114,7 @@ def accepted(token: str) -> Claims | None:
     try:
         return verify(token, POLICY, NOW)
     except RequestError as error:
-        assert error.reason is Reason.UNAUTHENTICATED
-        assert error.cause is not None
+        require_reason(error, {Reason.UNAUTHENTICATED})
         return None
 
 
@@ -131,7 +133,7 @@ def _careless(algorithm: str, payload: bytes) -> None:
     assert members == json.loads(payload)
     assert (members["iss"], members["aud"]) == ("https://id.example", "salon")
     assert type(members["exp"]) is int
-    assert SECONDS < members["exp"]
+    assert members["exp"] > SECONDS
     assert all(type(members.get(name, 0)) is int for name in ("nbf", "iat"))
     assert max(members.get("nbf", 0), members.get("iat", 0)) <= SECONDS
     assert found.staff == "staff:" + members["sub"].removeprefix("staff:")

@@ -11,6 +11,7 @@ from wsproto.connection import ConnectionType
 from gateway.channel import CLIENT, CRM, FramedChannel, SocketLimits
 from gateway.domain.errors import GatewayError
 from tests.fuzz.draws import Draws, in_chunks
+from tests.fuzz.refusals import require_reason
 
 LIMITS = SocketLimits(
     max_message_bytes=500, max_fragments=6, quiet_seconds=60.0, close_seconds=60.0
@@ -28,18 +29,23 @@ def _frame(first: int, payload: bytes, *, masked: bool = True) -> bytes:
 
 SEEDS = (
     b"\x00\x00" + _frame(0x81, b"hello") + _frame(0x82, b"\0\xff") + _frame(0x88, b"\x03\xe8bye"),
-    b"\x01\x00" + _frame(0x01, "美".encode()[:1]) + _frame(0x89, b"p") + _frame(0x80, "美".encode()[1:]),
+    b"\x01\x00"
+    + _frame(0x01, "美".encode()[:1])
+    + _frame(0x89, b"p")
+    + _frame(0x80, "美".encode()[1:]),
     b"\x02\x01" + _frame(0x81, b"hi", masked=False) + _frame(0x8A, b"", masked=False),
     b"\x03\x00" + _frame(0x82, b"a" * 300) + _frame(0x82, b"b" * 600),
     b"\x04\x00" + _frame(0x01, b"a") * 1 + _frame(0x00, b"") * 9,
     b"\x05\x01" + _frame(0x88, b"", masked=False) + b"later",
     b"\x06\x00" + _frame(0xC1, b"compressed?"),
 )
+# fmt: off
 WORDS = (
     *(_frame(first, b"") for first in (0x81, 0x80, 0x00, 0x01, 0x82, 0x88, 0x89, 0x8A)),
     *(_frame(first, b"a", masked=False) for first in (0x81, 0x80, 0x00, 0x01, 0x88, 0x89)),
-    *(b"\xfe\x00\x80", b"\xff\x7f\xff\xff\xff\xff\xff\xff\xff", b"\x03\xe8", b"\xed\xa0\x80"),
+    b"\xfe\x00\x80", b"\xff\x7f\xff\xff\xff\xff\xff\xff\xff", b"\x03\xe8", b"\xed\xa0\x80",
 )
+# fmt: on
 _RUNNER = asyncio.Runner()  # making one takes longer than all the rest
 atexit.register(_RUNNER.close)
 Outcome = tuple[list[str | bytes], str, int | None]
@@ -59,7 +65,7 @@ class _Pipe:
     async def write(self, data: bytes) -> None:
         self.written += data
 
-    def end(self, *, clean: bool) -> None:
+    def end(self, *, clean: bool) -> None:  # noqa: ARG002  # both ways are an end
         self.ends += 1
 
 
@@ -83,7 +89,7 @@ async def _heard(pieces: list[bytes], peer: object) -> Outcome:
             assert size <= LIMITS.max_message_bytes
             messages.append(message)
     except GatewayError as error:
-        assert error.reason in {peer.broken, peer.too_large}
+        require_reason(error, {peer.broken, peer.too_large})
         ending = str(error.reason)
     await channel.close(1000, "")
     assert pipe.ends == 1

@@ -75,6 +75,7 @@ def fill(meter):
     meter.after_hours_attempt(STYLIST, "client")
     meter.dropped("client", "contact", 3)
     meter.records_refused("client", 2)
+    meter.records_unmatched("client", 3)
     meter.would_deny(STYLIST, "client", "export", Reason.RULE_DENIES)
     meter.would_hide("client", "contact", 2)
     meter.would_refuse_records("client", 1)
@@ -133,6 +134,7 @@ def test_the_small_counters_count():
     assert value(meter, "streams_cut_total") == 1
     assert value(meter, "calendars_missing") == 2
     assert value(meter, "records_refused_total", resource="client") == 2
+    assert value(meter, "records_unmatched_total", resource="client") == 3
     meter.dropped("client", "contact", 0)
     meter.dropped("client", "contact", -5)
     assert value(meter, "fields_dropped_total", resource="client", field_class="contact") == 3

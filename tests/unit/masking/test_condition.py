@@ -204,6 +204,22 @@ def test_records_inside_count_one_level_deep_where_they_may_be_seen():
     assert ask(text, lee, inside=SEES_ALL).records == 0
 
 
+def test_an_id_that_stays_under_a_hidden_field_is_no_value_of_another():
+    resource = Resource(
+        name="message",
+        id=parse_field_path("client.id"),
+        fields={
+            name: Field(name=name, paths=(parse_field_path(path),))
+            for name, path in {"client": "client.**", "ref": "client.id"}.items()
+        },
+    )
+    for hidden, found in ((frozenset(), 1), (frozenset({"client"}), 0)):
+        plan = build_plan(resource, hidden, records=parse_field_path("[]"))
+        text = b'[{"client":{"id":"kim"}}]'
+        made = cut(text, plan, conditions=(words("kim", fields=["ref"]),))
+        assert made.records == found
+
+
 def test_no_words_keep_every_record():
     assert ask('[{"id":1},{}]', words()).records == 2
 
