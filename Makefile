@@ -23,8 +23,11 @@ check: $(VENV)/.dev     ## style, types, import contracts, docs
 	@$(BIN)/lint-imports --config importlinter.ini
 	@$(BIN)/python -m pytest -q tests/repo
 
-fuzz: $(VENV)/.dev      ## the property tests with FACTOR times as many examples (default 50)
+fuzz: $(VENV)/.dev      ## search long: properties FACTOR times (default 50), then tests.fuzz ARGS
 	@SALON_FUZZ=$(or $(FACTOR),50) $(BIN)/python -m pytest -q tests/properties
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: \
+		--require-hashes -r requirements-fuzz.lock || echo "no atheris for this machine"
+	@$(BIN)/python -m tests.fuzz $(ARGS)
 
 bench: $(VENV)/.dev     ## how fast is it, side by side with others; writes docs/benchmarks.md
 	@sh tests/bench/install-peers.sh $(PYTHON) .venv-bench

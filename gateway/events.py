@@ -19,7 +19,7 @@ class Event(StrEnum):
     SETTINGS_CHANGED = "settings_changed"  # gateway.yaml; what runs is as at the start
     STREAM_CUT_OFF = "stream_cut_off"  # a new policy does not allow an answer that had begun
     END_NOT_ENTERED = "end_not_entered"  # of an answer that flowed; its first entry is on disk
-    BEAT_FAILED = "beat_failed"  # what flows could not be looked at; the next beat tries again
+    BEAT_FAILED = "beat_failed"  # of `backends/pulse.py`: a bug of ours; the next one tries again
     AUDIT_REPAIRED = "audit_repaired"  # a torn last line was set aside at the start
     AUDIT_FAILING = "audit_failing"  # entries cannot be written; nothing is answered
     AUDIT_RECOVERED = "audit_recovered"

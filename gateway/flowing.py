@@ -32,7 +32,7 @@ from gateway.mapping.guard import Guarded
 from gateway.ports import Clock, EpochStore, Meter
 from gateway.showing import Sight
 
-BEAT_SECONDS = 0.05  # how often the shell calls `beat`
+BEAT_SECONDS = 0.025  # how often the shell calls `beat`
 GRACE_SECONDS = 2.0  # without an answer of the state store
 
 

@@ -81,9 +81,9 @@ class EpochStore(Protocol):
     async def version(self) -> int | str:
         """Another value whenever any floor may have changed since it was last asked.
 
-        By whomever, in this process or another, by the loss of everything too. No value comes
-        back after a change, so equal answers of one object mean that every floor read between
-        them is still true. To be compared with earlier answers of the same object only.
+        By whomever, in this process or another; by the loss of everything, too. No value stands
+        for two states, so equal answers mean that nothing changed between them, or that it was
+        undone. To be compared with earlier answers of the same object only.
         """
         ...
 
@@ -119,6 +119,13 @@ class UpstreamAnswer(Protocol):
         Raises:
             UpstreamError: ANSWER_TOO_LARGE, UPSTREAM_TIMEOUT, or UPSTREAM_INVALID when the
                 connection broke before the announced end.
+        """
+        ...
+
+    def arrived(self) -> bytes | None:
+        """The whole body, if all of it is here already and is small; None = it is not.
+
+        Takes the body, as `read` does, where it gives it.
         """
         ...
 

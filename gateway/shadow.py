@@ -485,6 +485,10 @@ class Overheard:
         self.body = await self._answer.read(max_bytes)
         return self.body
 
+    def arrived(self) -> bytes | None:
+        """See `ports.UpstreamAnswer`."""
+        return self._answer.arrived() if self._rest is None else None
+
     def stream(self) -> AsyncIterator[bytes]:
         """See `ports.UpstreamAnswer`."""
         return self._answer.stream() if self._rest is None else self._again(self._rest)

@@ -39,7 +39,6 @@ from gateway.records import Bench, changes
 
 ResultT = TypeVar("ResultT")
 
-SMALL_BODY = 64 * 2**10  # bytes that are announced: read whole, not streamed
 TURN_SECONDS = 0.001  # of work on one answer; a step is a millisecond or two at most
 
 
@@ -290,15 +289,10 @@ async def streamed(
     if guarded.method == "HEAD" or answer.status in BODYLESS:
         await answer.close()
         return Answer(status=answer.status, headers=headers)
-    if _is_small(answer.headers):
-        # All of it is here or about to be: a stream of one piece would cost more.
-        return Answer(status=answer.status, headers=headers, body=await answer.read(SMALL_BODY))
-    return Answer(status=answer.status, headers=headers, body=answer.stream())
-
-
-def _is_small(headers: Headers) -> bool:
-    lengths = [value for name, value in headers if name.lower() == "content-length"]
-    return len(lengths) == 1 and lengths[0].isdecimal() and int(lengths[0]) <= SMALL_BODY
+    body = answer.arrived()
+    return Answer(
+        status=answer.status, headers=headers, body=answer.stream() if body is None else body
+    )
 
 
 def _own_location(answer: UpstreamAnswer, guarded: Guarded, door: Doorway) -> Headers:
@@ -337,6 +331,10 @@ class Readable:
         if not body or not is_coded(self._answer.headers):
             return body
         return await taking_turns(decoded_steps(body, self._answer.headers, max_bytes=max_bytes))
+
+    def arrived(self) -> bytes | None:
+        """See `ports.UpstreamAnswer`; what is to be cut is read, not passed on."""
+        return None
 
     def stream(self) -> AsyncIterator[bytes]:
         """See `ports.UpstreamAnswer`; still encoded as it came."""

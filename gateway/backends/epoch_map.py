@@ -20,8 +20,9 @@ from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import Instant
 from gateway.ports import EpochRow, EpochStore
 
-STALE_SECONDS = 0.1  # what a forced logout may take to be in force everywhere
-POLL_SECONDS = 0.025  # a quarter of it: three polls may be lost or late
+# A forced logout takes this, and for what flows a beat more (`flowing.py`), to be in force.
+STALE_SECONDS = 0.07
+POLL_SECONDS = 0.02  # several in it: two polls may be lost or late
 # A version changes with every write of ours, not when somebody reaches past us into Redis or
 # Redis evicts a person. Such things come to light within this time.
 KEEP_SECONDS = 1.0

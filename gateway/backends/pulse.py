@@ -1,7 +1,8 @@
-"""The beat by which what flows is looked at again: see `flowing.py`.
+"""A beat. By one, what flows is looked at again: see `flowing.py`.
 
-One task of the process. A beat that takes longer than its time is followed by the next at once;
-one that fails is logged, and the next one comes all the same.
+By another the gateway hears of logouts: see `epoch_map.py`. Each has a task of its own. A beat
+that takes longer than its time is followed by the next at once; one that fails is logged, and
+the next one comes all the same.
 """
 
 import asyncio

@@ -38,6 +38,7 @@ from gateway.domain.errors import UpstreamError
 from gateway.domain.http import SAFE_METHODS, CanonicalTarget, Channel, Headers
 
 MAX_AT_ONCE_BYTES = 128 * 2**10  # a body beyond it goes out in pieces
+SMALL_BODY = 64 * 2**10  # bytes; one read of the socket
 
 
 class LeanUpstream:
@@ -216,6 +217,14 @@ class UpstreamAnswer:
             piece_seconds=self._read_seconds,
             total_seconds=self._total_seconds,
         )
+
+    def arrived(self) -> bytes | None:
+        """See `ports.UpstreamAnswer`."""
+        exchange = self._exchange
+        if self._taken or not exchange.ended or exchange.failure or exchange.held > SMALL_BODY:
+            return None
+        self._take()
+        return exchange.take()
 
     async def stream(self) -> AsyncIterator[bytes]:
         """See `ports.UpstreamAnswer`. Reads from the CRM only as fast as it is consumed."""

@@ -20,7 +20,7 @@ What stays open:
   where B holds what A holds in another order or spelling;
 - somebody who may write `phone:090` or `^090` into A can search for it then: in a CRM where that
   does not find itself, but asks B, the answer tells. Such a box must not be `recheck`ed.
-Numbers beside the list leave with the records.
+What stands beside the list leaves: a `next` page would tell how many the CRM found.
 """
 
 import re

@@ -18,6 +18,7 @@ from typing import NewType
 from gateway.domain.errors import RequestError
 from gateway.domain.http import HEADS_KEPT, SAFE_METHODS, Fields, Headers, Inbound, fields_of
 from gateway.domain.reason import Reason
+from gateway.mapping.headernames import END_TO_END
 from gateway.mapping.websocket import require_handshake
 
 Guarded = NewType("Guarded", Inbound)
@@ -55,11 +56,6 @@ SINGLETONS = (
     "sec-websocket-version",
     "upgrade",
     "user-agent",
-)
-# RFC 9110 7.6.1 lets Connection name any header, which then ends here. Clients name only
-# these; whoever names another wants the CRM to see another request than the one we judge.
-CONNECTION_OPTIONS = frozenset(
-    {"close", "http2-settings", "keep-alive", "proxy-connection", "te", "trailer", "upgrade"}
 )
 
 # RFC 9110 5.6.2 `token`, without `_`: CGI and WSGI read `X_Salon` and `X-Salon` as one name.
@@ -186,7 +182,9 @@ def _require_ordinary(fields: Fields) -> None:
     named = [
         part.strip(" \t").lower() for v in fields.get("connection", ()) for part in v.split(",")
     ]
-    if not CONNECTION_OPTIONS.issuperset(named):
+    # RFC 9110 7.6.1: what Connection names ends here. Not those that we judge a request by: the
+    # CRM would see another one.
+    if not all(map(_TOKEN.fullmatch, named)) or not END_TO_END.isdisjoint(named):
         raise _malformed("Connection names a header that is not for one connection only")
     # A coded body is a body that nobody here has read.
     if any(value.lower() != "identity" for value in fields.get("content-encoding", ())):

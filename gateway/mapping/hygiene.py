@@ -49,10 +49,11 @@ PSEUDONYM = "salon-gateway"  # RFC 9110 7.6.3: a pseudonym hides our own name fr
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 5.6.2: token
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110 5.5, obs-text included
 _HOST = re.compile(r"[0-9A-Za-z.\-_\[\]:]{1,255}")
-# RFC 6265 4.1.1, and blanks. Not the commas, backslashes and lone quotes that some browsers
-# send and some servers end a cookie at: what follows would be a cookie that nobody let pass.
+# RFC 6265 4.1.1, and blanks in quotes. Not the bare blanks, commas, backslashes and lone quotes
+# that some browsers send and some servers (Python's, at a blank) end a cookie at: what follows
+# would be a cookie that nobody let pass.
 _REQUEST_ID = "x-request-id"
-_COOKIE = re.compile(r'[ !#-+\--:<-\[\]-~]*|"[ !#-+\--:<-\[\]-~]*"')
+_COOKIE = re.compile(r'[!#-+\--:<-\[\]-~]*|"[ !#-+\--:<-\[\]-~]*"')
 # RFC 9111 5.2: one directive and what parts it from the next.
 _DIRECTIVE = re.compile(
     r"[ \t]*(?:([!#$%&\'*+\-.^_`|~0-9A-Za-z]+)"
@@ -372,7 +373,9 @@ def _address(peer: str) -> str:
 
 
 def _cookie_name(set_cookie: str) -> str:
-    return set_cookie.partition(";")[0].partition("=")[0].strip(" \t")
+    """The name; "" without a `=`, where it is a value without a name or nothing (RFC 6265 5.2)."""
+    name, equals, _ = set_cookie.partition(";")[0].partition("=")
+    return name.strip(" \t") if equals else ""
 
 
 def _host_only(set_cookie: str) -> str:

@@ -22,6 +22,7 @@ from gateway.mapping.read_query import (
     Complain,
     Typed,
     is_exact,
+    is_listed,
     read_family,
     read_parameter,
 )
@@ -60,7 +61,7 @@ def read_asks(
             "`read` or `search`, or remove `asks`",
             "asks",
         )
-    root, listed = _Growing(), shape.records.endswith(ITEMS)
+    root, listed = _Growing(), is_listed(shape)
     count = 0
     for key, typed in sorted(shape.asks.items(), key=lambda item: is_family(item[0])):
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 from gateway.domain.fieldpath import ITEMS
 from gateway.domain.finding import did_you_mean
+from gateway.domain.http import Format
 from gateway.domain.resource import ANY, UNMAPPED, Resource, Vocabulary
 from gateway.mapping.family import is_family, slot_error, spelled
 from gateway.mapping.parameters import (
@@ -49,7 +50,7 @@ def read_query(
         if is_family(name):
             families[name] = read_family(name, typed, resource, words, object_to)
         elif not is_exact(typed):
-            parameter = read_parameter(typed, resource, words, object_to, listed=_lists(shape))
+            parameter = read_parameter(typed, resource, words, object_to, listed=is_listed(shape))
             if parameter is not None:
                 found[name] = parameter
     return _joined(found, shape, families, complain)
@@ -85,7 +86,9 @@ def read_parameter(
         complain(f"a parameter is one of {_DETAILED}")
         return None
     if typed.recheck and not listed:
-        complain("`recheck` needs an answer that is a list: `records: data[]`", "recheck")
+        complain(
+            "`recheck` needs an answer that is a list, and no stream: `records: data[]`", "recheck"
+        )
     return _read_searches(typed, resource, words, complain)
 
 
@@ -108,6 +111,12 @@ def read_family(
     }
 
 
+def is_listed(shape: RouteShape) -> bool:
+    """Is the answer one list, of which records can leave? A stream is many answers."""
+    streams = shape.websocket or Format(shape.format) is Format.EVENTS
+    return shape.records.endswith(ITEMS) and not streams
+
+
 def is_exact(typed: Typed) -> bool:
     """Is it meant as an exact look-up?"""
     return isinstance(typed, ParameterShape) and typed.exact is not None
@@ -118,10 +127,6 @@ def _require_arrives(name: str, complain: Complain) -> None:
     # The slot of `{field}` alone leaves `field`, which is a name like any other.
     if not is_parameter_name(bare):
         complain(f"`{name}` can never arrive as a parameter name; write it decoded")
-
-
-def _lists(shape: RouteShape) -> bool:
-    return shape.records.endswith(ITEMS)
 
 
 def _joined(

@@ -1,7 +1,8 @@
 """Exact look-ups in `query:` of a route → the routes that requests with one are instead.
 
 Such a request has an action of its own, so that rules can allow it alone, and takes beside the
-number only what says nothing about a field.
+number only words that the adapter lists (`one_of`). Never a page or its size: page by page,
+several holders of one number would be the only one each.
 """
 
 from collections.abc import Iterator, Mapping
@@ -9,15 +10,15 @@ from dataclasses import replace
 
 from gateway.domain.fieldpath import ITEMS
 from gateway.domain.finding import did_you_mean
+from gateway.domain.http import Format
 from gateway.domain.resource import Vocabulary
 from gateway.mapping.family import is_family
-from gateway.mapping.parameters import Capped, Exact, Plain
+from gateway.mapping.parameters import Exact, Plain
 from gateway.mapping.read_query import Complain, is_exact
 from gateway.mapping.routes import Route
 from gateway.mapping.shapes import ParameterShape, RouteShape
 from gateway.texts.yamltext import Key
 
-_BESIDE = (Plain, Capped)  # what may stand beside an exact look-up
 # By which fields are asked, shown and sent: whoever may do that would have the look-up as well.
 _ORDINARY = frozenset({"list", "read", "write"})
 
@@ -34,7 +35,11 @@ def read_variants(
         complain: about what is wrong.
     """
     found: dict[str, Route] = {}
-    beside = {name: one for name, one in route.query.items() if isinstance(one, _BESIDE)}
+    beside = {
+        name: one
+        for name, one in route.query.items()
+        if isinstance(one, Plain) and one.one_of is not None
+    }
     for name, typed in shape.query.items():
         if not isinstance(typed, ParameterShape) or not is_exact(typed) or is_family(name):
             continue
@@ -86,5 +91,6 @@ def _not_exact(
             "such as `find`, and add it to `actions`"
         )
         yield message, "action"
-    if route.method != "GET" or ITEMS not in route.records.steps:
-        yield ("an exact look-up needs a GET route that answers with a list",)
+    streams = route.websocket or route.format is Format.EVENTS
+    if route.method != "GET" or ITEMS not in route.records.steps or streams:
+        yield ("an exact look-up needs a GET route that answers with one list, and no stream",)

@@ -59,6 +59,7 @@ _OTHER_NAMES = re.compile(r":\$|~[0-9]")
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_AS_UNDERSCORE = str.maketrans(dict.fromkeys(". [", "_"))
 _MIDDLE_DOT = "\u30fb"  # stands between two words in Japanese; no code page folds it to ASCII
 
 
@@ -171,7 +172,8 @@ def _name(raw: str) -> str:
         raise _ambiguous("a parameter name is empty or holds a character that must not be raw")
     text = _decode(raw, _NAME_ENCODED)
     _require_steady(text)
-    if text.lower() in METHOD_OVERRIDES:
+    # PHP reads ` `, `.` and `[` in a name as `_`, and `_method[]` as a list of that name.
+    if {text.lower(), text.lower().translate(_AS_UNDERSCORE).rstrip("]_")} & METHOD_OVERRIDES:
         raise _ambiguous("a parameter would put another method in the place of this one")
     return text
 

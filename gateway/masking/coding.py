@@ -26,6 +26,7 @@ import zstandard
 from gateway.domain.errors import UpstreamError
 from gateway.domain.http import Headers
 from gateway.domain.reason import Reason
+from gateway.masking.steps import all_at_once
 
 # Real lists of records shrink to a tenth, very repetitive ones to a fortieth. A bomb gains a
 # thousandfold with deflate and a hundred-thousandfold with the others.
@@ -53,12 +54,7 @@ def decoded(body: bytes, headers: Headers, *, max_bytes: int) -> bytes:
     Raises:
         UpstreamError: as `decoded_steps`.
     """
-    steps = decoded_steps(body, headers, max_bytes=max_bytes)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            return bytes(done.value)
+    return all_at_once(decoded_steps(body, headers, max_bytes=max_bytes))
 
 
 def decoded_steps(

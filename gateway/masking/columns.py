@@ -19,11 +19,11 @@ whose first character is written `\uXXXX`, and the cut keeps such spellings.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from dataclasses import replace
 from typing import Any, Union
 
 import msgspec
 from msgspec import Raw
+from msgspec.structs import replace
 
 from gateway.domain.errors import UpstreamError
 from gateway.domain.fieldpath import FieldPath

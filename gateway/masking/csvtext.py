@@ -18,7 +18,7 @@ import re
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 
-from gateway.masking.pieces import STRIDE, require_utf8
+from gateway.masking.pieces import STRIDE, require_utf8_steps
 
 BOM = b"\xef\xbb\xbf"
 # Each cell of a row is a piece of work; real tables have some dozen columns.
@@ -81,7 +81,7 @@ def read_table_steps(body: bytes) -> Generator[None, None, Table]:
         NotCsvError: no header, or a body that cannot be a table.
     """
     try:
-        yield from require_utf8(body)
+        yield from require_utf8_steps(body)
     except UnicodeError:
         raise NotCsvError from None
     for start in range(0, len(body), STRIDE):

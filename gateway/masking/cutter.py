@@ -7,8 +7,9 @@ True here:
 - A **quick** cut takes leaves on trust: it does not look whether a member with nothing
   declared below it holds an object. Whoever asks for it finds out afterwards whether none
   did (`leaves.hold_no_more`). A **careful** cut looks at every leaf.
-- What is too large for one go, a long array or an object with many members, is put off.
-  Nothing is written before `settle` has cut that too, with a pause after each part.
+- What is too large for one go, a long array or an object with many members, is put off, and
+  so is what comes after `EFFORT` in one go. Nothing is written before `settle` has cut that
+  too, with a pause after each part.
 
 Raises msgspec's errors and `TooManyShapesError`.
 """
@@ -25,7 +26,7 @@ from gateway.masking.judge import Judges
 from gateway.masking.leaves import first_byte, only_scalars
 from gateway.masking.pieces import PIECE, Text, read_items, read_members, read_records
 from gateway.masking.plan import Drop, Node, Place, Program
-from gateway.masking.programs import build_program, remember
+from gateway.masking.programs import new_program
 from gateway.masking.steps import all_at_once
 
 # Of the objects of one answer, counted for each place and each way of cutting it. Real ones
@@ -35,6 +36,8 @@ MAX_SHAPES = 16_384
 SMALL = 512  # bytes of an array that is cut in one go
 MANY = 1024  # members of an object that is not cut in one go
 FEW = 256  # members or items that are
+# Values looked at, and members of shapes that were new, in one go: about a microsecond each.
+EFFORT = 1024
 
 _encode = msgspec.json.Encoder().encode
 
@@ -57,11 +60,24 @@ class Cutter:
     Attributes:
         careful: trust no leaf.
         counts: of what is being cut. Exchanged where it is not yet sure that it counts.
+        effort: since the last pause; whoever pauses sets it to 0.
     """
+
+    __slots__ = (
+        "_judges",
+        "_later",
+        "_many",
+        "_programs",
+        "_shapes",
+        "careful",
+        "counts",
+        "effort",
+    )
 
     def __init__(self, judges: Judges, *, careful: bool) -> None:
         self.careful = careful
         self.counts = Counts()
+        self.effort = 0
         self._judges = judges
         self._shapes = 0  # met so far
         self._programs: dict[tuple[Node, tuple[str, ...]], Program] = {}
@@ -75,13 +91,16 @@ class Cutter:
         """Something was put off."""
         return bool(self._later or self._many)
 
-    def drop(self, drop: Drop, times: int = 1) -> object:
+    def drop(self, drop: Drop) -> object:
         """Something leaves, and is counted."""
-        self.counts.drop(drop, times)
+        self.counts.drop(drop)
         return GONE
 
     def objects(self, node: Node, batch: list[Members], *, large: bool = False) -> None:
         """Cut objects that stand at one place of the plan, in place."""
+        if self.effort > EFFORT:
+            self._many += [(node, members) for members in batch]
+            return
         if large:
             self._many += [(node, members) for members in batch if len(members) > MANY]
             batch = [members for members in batch if len(members) <= MANY]
@@ -101,7 +120,12 @@ class Cutter:
         for shape, members in zip(shapes, batch, strict=True):
             alike.setdefault(shape, []).append(members)
         for shape, some in alike.items():
-            self._apply(self._program(node, shape), some)
+            if self.effort > EFFORT:
+                if not node.barren:
+                    counts.objects -= len(some)
+                self._many += [(node, members) for members in some]
+            else:
+                self._apply(self._program(node, shape), some)
 
     def _program(self, node: Node, shape: tuple[str, ...]) -> Program:
         program = node.programs.get(shape) or self._programs.get((node, shape))
@@ -109,12 +133,13 @@ class Cutter:
             if self._shapes >= MAX_SHAPES:
                 raise TooManyShapesError
             self._shapes += 1
-            program = self._programs[node, shape] = build_program(node, shape)
-            remember(node, shape, program)
+            self.effort += 2 + len(shape)
+            program = self._programs[node, shape] = new_program(node, shape)
         return program
 
     def _apply(self, program: Program, batch: list[Members]) -> None:
-        grow(self.counts.uses, program, len(batch))
+        uses = self.counts.uses
+        uses[program] = uses.get(program, 0) + len(batch)
         for name in program.delete:
             for members in batch:
                 del members[name]
@@ -187,6 +212,7 @@ class Cutter:
     def settle(self) -> Steps[None]:
         """Cut what was too large for one go. What it holds may again be too large."""
         while self.behind:
+            self.effort = 0
             if self._many:
                 yield from self._cut_many(*self._many.pop())
             else:
@@ -200,6 +226,7 @@ class Cutter:
         for at, name in enumerate(tuple(members)):
             if not at % FEW:
                 yield
+                self.effort = 0
             child = node.members.get(name)
             if child is not None:
                 self._values(child, name, [members])
@@ -215,6 +242,7 @@ class Cutter:
         parts: list[bytes] = []
         for values, _ in Text(bytes(memoryview(raw))).pieces(read_items):
             for start in range(0, len(values), FEW):
+                self.effort = 0
                 kept = self._items(items, values[start : start + FEW])
                 for at, value in enumerate(kept):
                     if value.__class__ is GeneratorType:
@@ -249,6 +277,7 @@ class Cutter:
         """
         if node.gone is not None:
             return self.drop(node.gone)
+        self.effort += 1
         first = first_byte(raw)
         if first not in _CONTAINERS:
             if node.leaf or (first == _NULL and not node.hides):
@@ -259,7 +288,7 @@ class Cutter:
             self.one(node, members)
             return self._opened(node, members)
         elif first == _BRACKET and node.items is not None:
-            if len(raw) > SMALL:
+            if len(raw) > SMALL or self.effort > EFFORT:
                 return self._long_array(node, node.items, raw)
             values = self._items(node.items, read_items(raw))
             return self._opened(node, [value for value in values if value is not GONE])

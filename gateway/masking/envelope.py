@@ -2,6 +2,7 @@
 
 True here:
 - Whether the answer lost a record makes no difference to what stays beside: it would tell.
+- Beside records that were chosen by conditions stands nothing but their own number.
 - What stands around a single record that leaves goes with it, uncounted.
 - Of members that stand twice the last one stays, also where it holds the records: what was
   read before counts for nothing.
@@ -24,8 +25,15 @@ from gateway.domain.record import RecordNote
 from gateway.masking.counts import Counts
 from gateway.masking.cutter import GONE
 from gateway.masking.leaves import first_byte
-from gateway.masking.pieces import PIECE, NotJsonError, Text, read_members, read_records
-from gateway.masking.plan import UNMAPPED_DROP
+from gateway.masking.pieces import (
+    PIECE,
+    NotJsonError,
+    Text,
+    read_items,
+    read_members,
+    read_records,
+)
+from gateway.masking.plan import UNMAPPED_DROP, Node
 from gateway.masking.walk import BATCH, Walk
 
 _encode = msgspec.json.Encoder().encode
@@ -63,7 +71,7 @@ def answer_steps(walk: Walk, body: bytes) -> Generator[None, None, bytes]:
     parts = yield from _inside(walk, text, walk.plan.records)
     text.end()
     if parts is None:
-        raise RecordRefusedError(walk.counts.note)
+        raise RecordRefusedError(walk.note)
     if len(parts) > len("[x]"):
         yield
     return b"".join(parts)
@@ -71,8 +79,72 @@ def answer_steps(walk: Walk, body: bytes) -> Generator[None, None, bytes]:
 
 def error_steps(walk: Walk, body: bytes) -> Generator[None, None, bytes]:
     """Cut an error body, which must be an object."""
-    node = walk.plan.error if walk.guards else walk.plan.open_error
-    return (yield from walk.alone(node, read_members(body)))
+    return (yield from walk.alone_steps(_error_node(walk), read_members(body)))
+
+
+def short_answer(walk: Walk, body: bytes) -> bytes:
+    """`answer_steps` of a body so short that all of it is read at once."""
+    made = _short(walk, body, walk.plan.records)
+    if made is None:
+        raise RecordRefusedError(walk.note)
+    return made
+
+
+def short_error(walk: Walk, body: bytes) -> bytes:
+    """`error_steps` of such a body."""
+    return walk.alone(_error_node(walk), read_members(body))
+
+
+def _error_node(walk: Walk) -> Node:
+    return walk.plan.error if walk.guards else walk.plan.open_error
+
+
+# -- all of it at once: as below, but msgspec finds the members and items -------------------------
+
+
+def _short(walk: Walk, text: bytes | Raw, steps: tuple[str, ...]) -> bytes | None:
+    """What stays of a text in which nothing was counted yet; None = as in `Parts`."""
+    if not steps:
+        members = read_members(text)
+        _take_note(walk, members)
+        made = walk.few([members], lambda: [read_members(text)])
+        return made[1:-1] or None
+    if steps == (ITEMS,):
+        return walk.few(read_records(text), partial(read_records, text))
+    if steps[0] == ITEMS:
+        return _short_items(walk, text, steps[1:])
+    members = read_members(text)
+    if steps[0] not in members:
+        raise NoRecordsError
+    inside = _short(walk, members[steps[0]], steps[1:])
+    if inside is None:
+        return None
+    guards, kept = walk.guards, walk.counts.records
+    around: dict[str, Any] = {}
+    for name, raw in members.items():
+        if name == steps[0]:
+            around[name] = Raw(inside)
+        else:
+            value = _beside(walk, name, raw, kept) if guards else raw
+            if value is not GONE:
+                around[name] = value
+    return _encode(around)
+
+
+def _short_items(walk: Walk, text: bytes | Raw, steps: tuple[str, ...]) -> bytes:
+    cutter, counted = walk.cutter, walk.counts
+    parts: list[bytes] = []
+    for item in read_items(text):
+        cutter.counts = Counts()
+        inside = _short(walk, item, steps)
+        if inside is not None:  # what stands around a record that leaves is not counted
+            parts.append(inside)
+        counted.add(cutter.counts)
+    cutter.counts = counted
+    return b"[%b]" % b",".join(parts)
+
+
+# -- in steps -------------------------------------------------------------------------------------
 
 
 def _inside(walk: Walk, text: Text, steps: tuple[str, ...]) -> Generator[None, None, Parts | None]:
@@ -100,7 +172,7 @@ def _take_note(walk: Walk, record: dict[str, Raw]) -> None:
     """Of the one record of an answer, before anything leaves it."""
     judge = walk.judge
     if judge is not None and judge.note is not None and ITEMS not in walk.plan.records:
-        walk.counts.note = judge.note(record)
+        walk.note = judge.note(record)
 
 
 def _records(walk: Walk, text: Text) -> Generator[None, None, Parts | None]:
@@ -189,6 +261,9 @@ def _beside(walk: Walk, name: str, raw: Raw, kept: int) -> Any:
         return raw
     if name in plan.page_totals and _WHOLE.fullmatch(raw):
         return kept
+    # Whether there is a next page tells how many the CRM found, also in what is hidden.
+    if walk.conditions is not None:
+        return walk.cutter.drop(UNMAPPED_DROP)
     return walk.cutter.drop(UNMAPPED_DROP) if name in plan.page_totals or _counts(raw) else raw
 
 

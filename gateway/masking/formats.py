@@ -8,7 +8,7 @@ from gateway.domain.fieldpath import FieldPath
 from gateway.domain.http import Format
 from gateway.domain.question import Condition
 from gateway.masking.columns import cut_table_steps
-from gateway.masking.cut import Cut, cut_steps
+from gateway.masking.cut import Cut, cut, cut_steps
 from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge
 from gateway.masking.lines import cut_lines_steps
 from gateway.masking.plan import Plan
@@ -70,11 +70,21 @@ def cut_as(
     judge: RecordJudge | None = None,
     judges: Judges = NO_JUDGES,
     guards: bool | None = None,
+    conditions: tuple[Condition, ...] = (),
     columns: Mapping[str, FieldPath] = NO_COLUMNS,
 ) -> Cut:
-    """`cut_as_steps` in one go, without conditions."""
+    """`cut_as_steps` in one go; nobody waits for it if the body is a `SHORT_BODY`."""
+    if wanted is Format.JSON:
+        return cut(body, plan, judge=judge, judges=judges, guards=guards, conditions=conditions)
     return all_at_once(
         cut_as_steps(
-            wanted, body, plan, judge=judge, judges=judges, guards=guards, columns=columns
+            wanted,
+            body,
+            plan,
+            judge=judge,
+            judges=judges,
+            guards=guards,
+            conditions=conditions,
+            columns=columns,
         )
     )

@@ -115,13 +115,21 @@ def judge_of(
         node_of=node_of,
         depends=permit.depends,
         hidden=permit.hidden,
-        note=partial(_note, resource, asker),
+        note=partial(_note, _reader_of_all(reader, asker, permit)),
     )
 
 
-def _note(resource: Resource, asker: Asker, members: Mapping[str, Raw]) -> RecordNote:
-    # Also what today's rules do not ask: tomorrow's may, and be tried on yesterday's entries.
-    state = FactReader(resource, asker).state(members)
+def _reader_of_all(reader: FactReader, asker: Asker, permit: Permit) -> Callable[[], FactReader]:
+    """Reads also what today's rules do not ask: tomorrow's may, and be tried on old entries."""
+    every = (1 << len(reader.resource.facts)) - 1
+    if permit.depends and permit.asks & every == every:
+        return lambda: reader
+    return lambda: FactReader(reader.resource, asker)
+
+
+def _note(reader: Callable[[], FactReader], members: Mapping[str, Raw]) -> RecordNote:
+    all_facts = reader()
+    resource, state = all_facts.resource, all_facts.state(members)
     return state.note(resource.facts, salons=resource.salon is not None)
 
 

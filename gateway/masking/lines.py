@@ -11,9 +11,9 @@ True here:
 """
 
 from collections.abc import Generator, Iterator
-from dataclasses import replace
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.domain.errors import UpstreamError
 from gateway.domain.http import MaskedBody

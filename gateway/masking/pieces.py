@@ -5,7 +5,8 @@ True here:
   divided at a comma that is only **guessed** to stand between two of its items. What lies
   before it is then read as an array of its own. If that is well-formed, the guess was right:
   the grammar is unambiguous and read from left to right, so `[` and whole values before a
-  comma can be nothing else. If it is not, the exact end of each item is looked up.
+  comma can be nothing else. If it is not, the exact end of each item is looked up. The end
+  of an array is guessed in the same way: at the last bracket of the text.
 - The exact end of a value is found by msgspec itself: it reads one value and says at which
   byte the rest begins. What lies before that byte is then read again, as one value and
   nothing more, so a wrong number could only lead to a refusal.
@@ -59,16 +60,22 @@ class NotJsonError(Exception):
     """The text is not JSON, or not of the shape that is read."""
 
 
-def require_utf8(body: bytes) -> Generator[None, None, None]:
+def require_utf8(body: bytes) -> None:
     """Look at every byte: `Raw` checks the grammar of what it skips, but not its encoding.
 
     Raises:
         UnicodeError: the body is not UTF-8.
     """
-    if body.isascii():
-        return
-    if len(body) <= PIECE:
+    if not body.isascii():
         str(body, "utf-8")
+
+
+def require_utf8_steps(body: bytes) -> Generator[None, None, None]:
+    """The same of a long body, in steps."""
+    if len(body) <= 2 * PIECE:
+        require_utf8(body)
+        return
+    if body.isascii():
         return
     view = memoryview(body)
     at = 0
@@ -153,7 +160,7 @@ class Text:
         """
         more = self._open(b"[")
         while more:
-            if len(self._body) - self.at <= PIECE:
+            if len(self._body) - self.at <= 2 * PIECE:
                 yield self._last(read)
                 return
             found = self._guessed(read)
@@ -163,15 +170,28 @@ class Text:
 
     def _last(self, read: Callable[[bytes], list[T]]) -> tuple[list[T], bytes]:
         text = b"[" + self._body[self.at :]
-        if self._depth > 1:
+        found = self._closed_last(text, read) if self._depth > 1 else (read(text), text)
+        if found is None:
             end = self._value_ends(text)
             if end is None:
                 raise NotJsonError
-            text = text[:end]
-        items = read(text)
-        self.at += len(text) - 1
+            found = read(text[:end]), text[:end]
+        self.at += len(found[1]) - 1
         self._depth -= 1
-        return items, text
+        return found
+
+    def _closed_last(
+        self, text: bytes, read: Callable[[bytes], list[T]]
+    ) -> tuple[list[T], bytes] | None:
+        """The array that a text begins with, if no other bracket closes after it: a guess too."""
+        if self._misses >= MAX_MISSES:
+            return None
+        text = text[: text.rfind(b"]") + 1]
+        try:
+            return read(text), text
+        except msgspec.MsgspecError:
+            self._misses += 1
+            return None
 
     def _guessed(self, read: Callable[[bytes], list[T]]) -> tuple[list[T], bytes] | None:
         """About a piece, if the next seam is one."""

@@ -18,6 +18,9 @@ True here, and everywhere the plan is used:
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from msgspec import Struct
 
 from gateway.domain.fieldpath import FieldPath
 from gateway.domain.resource import UNMAPPED, Field, Resource
@@ -62,8 +65,7 @@ class Place:
     drop: Drop
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Program:
+class Program(Struct, frozen=True, eq=False):
     """What a node says about objects of one shape. Compared by identity.
 
     Attributes:
@@ -72,6 +74,9 @@ class Program:
         leaves: members with nothing declared below them.
         inner: members that should be objects with more declared in them.
         look: other members whose value decides.
+        kept: its node remembers it, for later requests.
+        sums: what it and others that were used together with it come to (`counts.py`).
+            Grows, and outlives the request, if the program does.
     """
 
     delete: tuple[str, ...]
@@ -79,6 +84,22 @@ class Program:
     leaves: tuple[tuple[str, "Node"], ...]
     inner: tuple[tuple[str, "Node"], ...]
     look: tuple[tuple[str, "Node"], ...]
+    kept: bool = False
+    sums: "dict[tuple[Program, ...], Sums]" = {}  # a Struct makes a new one
+
+
+class Sums(NamedTuple):
+    """What some programs come to that were used in one answer.
+
+    Attributes:
+        dropped: for each of them: how many values leave one object, by field class.
+        hidden: the fields that leave, sorted.
+        shown: the fields that stay, sorted.
+    """
+
+    dropped: tuple[tuple[tuple[str, int], ...], ...]
+    hidden: tuple[str, ...]
+    shown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -141,6 +162,7 @@ class Plan:
         record: what stays of a record, if that does not depend on the record.
         error: what stays of the members of an error body if anything at all may leave.
             Stricter than `record`: messages quote values ("a client with this e-mail exists").
+            Nothing where some records may not be seen at all.
         open_error: the same if nothing may leave; only embedded records do.
         records: the steps from the root of the answer to the record or records.
         beside: members of the envelope that stay if they hold a scalar.
@@ -204,7 +226,10 @@ def build_plan(
         hidden -= {UNMAPPED}
     return Plan(
         record=record,
-        error=_root(_Level(resource, hidden | {UNMAPPED}, closed=True)),
+        # Where some records may not be seen at all, an error may speak of one of those.
+        error=Node(rest=UNMAPPED_DROP)
+        if may_refuse
+        else _root(_Level(resource, hidden | {UNMAPPED}, closed=True)),
         open_error=_root(_Level(resource, hidden, closed=True)),
         records=records.steps,
         beside=beside,

@@ -12,17 +12,20 @@ MAX_REMEMBERED_MEMBERS = 128  # in a shape; some 10 KB
 MAX_REMEMBERED_NAME = 64  # characters
 
 
-def remember(node: Node, shape: Shape, program: Program) -> None:
-    """Keep a program for later requests, unless there are enough."""
-    if (
+def new_program(node: Node, shape: Shape) -> Program:
+    """Work out a program, and keep it for later requests, unless there are enough."""
+    kept = (
         len(node.programs) < MAX_REMEMBERED
         and len(shape) <= MAX_REMEMBERED_MEMBERS
         and all(len(name) <= MAX_REMEMBERED_NAME for name in shape)
-    ):
+    )
+    program = _build(node, shape, kept=kept)
+    if kept:
         node.programs[shape] = program
+    return program
 
 
-def build_program(node: Node, shape: Shape) -> Program:
+def _build(node: Node, shape: Shape, *, kept: bool) -> Program:
     """What the node says about each of these members."""
     delete: list[str] = []
     drops: list[Drop] = []
@@ -43,4 +46,6 @@ def build_program(node: Node, shape: Shape) -> Program:
             inner.append((name, child))
         else:
             look.append((name, child))
-    return Program(tuple(delete), tuple(drops), tuple(leaves), tuple(inner), tuple(look))
+    return Program(
+        tuple(delete), tuple(drops), tuple(leaves), tuple(inner), tuple(look), kept=kept
+    )

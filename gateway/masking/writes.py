@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import Headers
+from gateway.domain.http import METHOD_OVERRIDES, Headers
 from gateway.domain.reason import Reason
 from gateway.domain.resource import UNMAPPED, Resource
 from gateway.masking.mediatype import json_media_type
@@ -34,8 +34,6 @@ JSON_PATCH = "application/json-patch+json"  # RFC 6902
 # What screens and other gateways write over a hidden value, and what they leave between.
 _MASK_CHARACTERS = frozenset("*＊∗✱•●∙·⬤█■▪×✕xXｘＸ")
 _BETWEEN = frozenset("-‐–.@+()/_ \t\u3000")
-# Laravel and others read them in a JSON body too: a POST would then do what a DELETE does.
-_METHOD_OVERRIDES = frozenset({"_method", "http_method", "x-http-method-override"})
 _MIN_MASK = 3  # characters; `x` alone is a size, `**` a footnote
 
 
@@ -77,7 +75,8 @@ def read_body(body: bytes) -> Mapping[str, Any]:
         raise RequestError(Reason.BODY_INVALID, f"The body cannot be read: {error}.") from None
     if not isinstance(value, dict):
         raise RequestError(Reason.BODY_INVALID, "The body must be one JSON object.")
-    if not _METHOD_OVERRIDES.isdisjoint(name.lower() for name in value):
+    # Laravel and others read them in a JSON body too: a POST would then do what a DELETE does.
+    if not METHOD_OVERRIDES.isdisjoint(name.lower() for name in value):
         raise RequestError(Reason.BODY_INVALID, "The body cannot name another method.")
     return value
 

@@ -70,6 +70,8 @@ def _special(refusal: Refusal, now: Instant) -> Headers:
             return (("Allow", ALLOWED_METHODS),)
         case 426:  # RFC 9110 15.5.22, RFC 6455 4.4; what is spoken here, whoever asks
             return (("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"))
+        case 429 if refusal.retry_seconds is not None:  # RFC 6585 4
+            return (("Retry-After", str(max(1, math.ceil(refusal.retry_seconds)))),)
         case 503:
             return (("Retry-After", str(RETRY_SECONDS)),)
         case _ if refusal.reason is Reason.OUTSIDE_HOURS and refusal.opens_at is not None:

@@ -33,6 +33,7 @@ def test_the_honest_request_passes():
     assert sent(("Content-Length", "2"), ("Content-Type", "application/json")) is None
     assert sent(("Connection", "keep-alive, Upgrade, HTTP2-Settings"), ("TE", "trailers")) is None
     assert sent(("Connection", "close"), ("Connection", "TE"), method="GET") is None
+    assert sent(("Connection", "close, X-Forwarded-For, X-Anything")) is None  # they end here
     assert sent(("Accept", "a"), ("Accept", "b"), ("If-Match", '"a"'), ("If-Match", '"b"')) is None
 
 
@@ -250,9 +251,7 @@ def test_a_header_value_is_printable_utf_8(value):
         (("Upgrade", "websocket"), ("Upgrade", "websocket")),
         (("Connection", "Content-Type"),),
         (("Connection", "close, Authorization"),),
-        (("Connection", "X-Forwarded-For"),),
         (("Connection", "keep-alive"), ("connection", "cookie")),
-        (("Connection", "x-anything"),),
         (("Connection", ""),),
         (("Connection", "close,"),),
         (("Connection", "close;x"),),

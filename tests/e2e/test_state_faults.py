@@ -15,11 +15,13 @@ import tempfile
 from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 import redis
 import trustme
 
+from gateway.backends import redis_epochs
 from gateway.backends.sqlite_epochs import SqliteEpochs
 from gateway.backends.state import open_epochs
 from gateway.domain.errors import StateUnavailableError
@@ -46,6 +48,7 @@ async def assert_refused(store, *verbs):
         "enrol": lambda: store.enrol(MEI, PHONE, NOON),
         "revoke": lambda: store.revoke(MEI, PHONE, NOON),
         "rows": store.rows,
+        "version": store.version,
     }
     for verb in verbs or ("floor", "check", "enrol", "revoke"):
         async with asyncio.timeout(GUARD_SECONDS):
@@ -75,7 +78,7 @@ async def test_a_killed_redis_is_refused_and_back_after_its_start(server, store)
     await store.enrol(MEI, PHONE, NOON)
     floor = await store.revoke(MEI, PHONE, later(1))
     server.kill()
-    await assert_refused(store, "floor", "check", "enrol", "revoke", "rows")
+    await assert_refused(store, "floor", "check", "enrol", "revoke", "rows", "version")
     server.start()
     assert await store.floor(MEI, PHONE) == floor
 
@@ -93,7 +96,7 @@ async def test_a_frozen_redis_is_refused_and_back_when_it_thaws(server, store):
     epoch = await store.enrol(MEI, PHONE, NOON)
     server.freeze()
     try:
-        await assert_refused(store, "floor", "check", "revoke")
+        await assert_refused(store, "floor", "check", "revoke", "version")
         async with asyncio.timeout(GUARD_SECONDS):  # many at once wait no longer than one
             answers = await asyncio.gather(
                 *(store.floor(MEI, PHONE) for _ in range(200)), return_exceptions=True
@@ -256,6 +259,51 @@ async def test_a_key_of_another_kind_is_refused(server, store):
         control.delete(key)
         control.hset(key, "staff", "staff:mei")
     await assert_refused(store, "floor", "enrol", "revoke", "rows")
+
+
+async def test_a_write_that_redis_carried_out_twice_leaves_no_version_seen_before(
+    store, monkeypatch
+):
+    monkeypatch.setattr(redis_epochs, "uuid4", lambda: UUID(int=7))  # the same words again
+    seen = []
+    for _ in range(4):
+        await store.revoke(MEI, PHONE, NOON)
+        seen.append(await store.version())
+    assert len(set(seen)) == 4
+
+
+async def test_redis_put_back_from_an_older_copy_has_no_version_of_the_lost_writes(server, store):
+    await store.revoke(MEI, PHONE, NOON)
+    with admin(server) as control:
+        copy = {key: control.get(key) for key in control.keys("*")}
+        older = await store.version()
+        await store.revoke(MEI, PHONE, later(1))
+        lost = await store.version()
+        control.mset(copy)
+    assert await store.version() == older
+    await store.revoke(MEI, PHONE, later(2))
+    assert await store.version() not in {older, lost}
+
+
+@pytest.mark.parametrize(
+    "value", [b"", b"7", b"none", b"\xff", b"1:" + b"0" * 31, b"1:" + b"0" * 33, b"x:" + b"0" * 32]
+)
+async def test_a_version_in_redis_that_is_not_ours_is_refused(server, store, value):
+    await store.enrol(MEI, PHONE, NOON)
+    with admin(server) as control:
+        control.set("salon-gateway:epochs-version", value)
+    await assert_refused(store, "version")
+    await store.enrol(MEI, PHONE, NOON)  # the next write puts it right
+    await store.version()
+
+
+async def test_nothing_is_written_that_no_version_tells_of(server, store):
+    epoch = await store.enrol(MEI, PHONE, NOON)
+    with admin(server) as control:
+        control.delete("salon-gateway:epochs-version")
+        control.hset("salon-gateway:epochs-version", "a", "b")
+    await assert_refused(store, "version", "enrol", "revoke")
+    assert await store.floor(MEI, PHONE) == epoch
 
 
 async def test_a_full_redis_refuses_the_logout_loudly_and_still_answers_reads(server, store):
@@ -450,7 +498,7 @@ async def test_a_corrupt_file_is_refused_and_back_when_it_is_put_right(path, lit
     good = path.with_suffix(".good")
     path.rename(good)
     path.write_bytes(content)
-    await assert_refused(lite, "floor", "check", "enrol", "revoke", "rows")
+    await assert_refused(lite, "floor", "check", "enrol", "revoke", "rows", "version")
     assert path.read_bytes() == content  # left as found
     with raw(good) as source, raw(path.with_suffix(".copy")) as copy:
         source.execute("PRAGMA journal_mode = DELETE")

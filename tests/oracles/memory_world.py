@@ -60,6 +60,9 @@ class MemoryAnswer:
         assert len(self.body) <= max_bytes
         return self.body
 
+    def arrived(self):
+        return None
+
     async def stream(self):
         yield self.body
 

@@ -416,6 +416,8 @@ class Slow:
         if name in totals:
             whole = isinstance(number, int) and not isinstance(number, bool)
             return [Text(kept)] if whole else self.leave(set())
+        if self.conditions:  # whether there is a next page tells how many were found
+            return self.leave(set())
         if isinstance(inner, Text) and (
             not isinstance(number, str) or (number.strip() and number.strip().isnumeric())
         ):
@@ -512,4 +514,10 @@ def slow_cut_error(body, resource, permit, world=None):
         value = parse(body)
     except RefusedError:
         return None, slow
-    return (slow.members((), value) if isinstance(value, dict) else None), slow
+    if not isinstance(value, dict):
+        return None, slow
+    if slow_may_refuse(permit, resource):  # it may speak of a record that they may not see
+        for _ in value:
+            slow.leave(set())
+        return {}, slow
+    return slow.members((), value), slow

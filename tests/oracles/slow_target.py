@@ -94,7 +94,7 @@ def _pair(raw: str) -> tuple[str, str] | None:
     printable = "".join(chr(code) for code in range(0x20, 0x7F))
     encodable = "".join(char for char in printable if char not in ALNUM + "-._")
     value = _characters(raw[end + 1 :], ALNUM + "-._~!$'()*,:@/?=[]", encodable, plus=True)
-    if not name or value is None or not _visible(name) or name.lower() in METHODS:
+    if not name or value is None or not _visible(name) or _names_a_method(name):
         return None
     for char in value:
         if unicodedata.category(char) in {"Cc", "Zl", "Zp"}:
@@ -137,3 +137,13 @@ def _visible(text: str) -> bool:
         if unicodedata.category(char)[0] not in {"L", "M", "N"} or ord(char) in NOT_DRAWN:
             return False
     return unicodedata.normalize("NFKC", text) == text
+
+
+def _names_a_method(name: str) -> bool:
+    """Also as PHP reads it: three characters are an underscore, and `[]` makes a list of it."""
+    php = name.lower()
+    for char in " .[":
+        php = php.replace(char, "_")
+    while php and php[-1] in "]_":
+        php = php[:-1]
+    return name.lower() in METHODS or php in METHODS

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.question import ExactMatch, Recheck
 from gateway.domain.reason import Reason
+from gateway.masking import cut as cut_module
 from gateway.masking import cutter, envelope, leaves, pieces, walk
 from gateway.masking.cut import cut, cut_error, cut_steps
 from tests.oracles.slow_cut import (
@@ -46,8 +47,10 @@ def everything_is_large(dice):
             "BATCH": 2,
             "SMALL": dice.choice((0, 8)),
             "MANY": dice.choice((1, 3)),
+            "EFFORT": dice.choice((0, 3, 1024)),
+            "SHORT_BODY": 0,
         }
-        for module in (pieces, leaves, cutter, walk, envelope):
+        for module in (pieces, leaves, cutter, walk, envelope, cut_module):
             for name, value in small.items():
                 if hasattr(module, name):
                     patch.setattr(module, name, value)

@@ -42,6 +42,9 @@ class Quiet(Salon):
         class Answer:
             status, headers = 200, (("Content-Type", "video/mp4"),)
 
+            def arrived(self):
+                return None
+
             async def stream(self):
                 yield b"one"
                 await salon.more.wait()

@@ -70,6 +70,9 @@ class Streaming(Salon):
         class Answer:
             status, headers = 200, (("Content-Type", "application/json"),)
 
+            def arrived(self):
+                return None
+
             async def stream(self):
                 try:
                     for piece in salon.pieces:

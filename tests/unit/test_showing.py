@@ -322,6 +322,9 @@ async def test_events_are_cut_by_the_policy_in_force_when_they_pass(gate):
     class Slow:
         status, headers = 200, (EVENTS,)
 
+        def arrived(self):
+            return None
+
         async def stream(self):
             yield event(MINE)
             gate.bundle = stricter()

@@ -1,17 +1,22 @@
 """No header of the CRM's leads a client elsewhere, sets a cookie of its own or breaks a line.
 
+Nor does a client's header bring the CRM a cookie that nobody let pass.
+
 What a reference of the CRM leads to is what Python's urllib resolves it to, as a path of ours.
 """
 
 import re
+from http.cookies import SimpleCookie
 from ipaddress import ip_address, ip_network
 from urllib.parse import urljoin, urlsplit
 
-from gateway.domain.errors import UpstreamError
-from gateway.domain.http import HOP_BY_HOP, Format
+from aiohttp._cookie_helpers import parse_cookie_header
+
+from gateway.domain.errors import RequestError, UpstreamError
+from gateway.domain.http import HOP_BY_HOP, Format, Headers, Inbound
 from gateway.domain.reason import Reason
 from gateway.mapping.client_address import client_address, client_scheme
-from gateway.mapping.hygiene import answer_headers
+from gateway.mapping.hygiene import answer_headers, request_headers
 from gateway.mapping.links import location, own_link
 from gateway.mapping.target import linked_target
 from gateway.masking.mediatype import content_fits, json_media_type
@@ -23,6 +28,7 @@ BASE = "/api/clients/7"
 PROXIES = (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
 MAX_BYTES = 512
 SEEDS = (
+    b'GET / 1.1\nCookie: theme=dark; session=x\nCookie: a="b; theme=c"\nCookie: theme="a b"',
     b"GET / 1.1\nLocation: http://crm.example:3000/api/clients/8?x=1#y\nContent-Type: text/csv",
     b'GET / 1.1\nLink: </api/clients?page=2>; rel="next", <//evil.example>; rel=prev\nLocation: 8',
     b"GET / 1.1\nSet-Cookie: theme=dark; Domain=.example\nSet-Cookie: session=x\nETag: x",
@@ -33,6 +39,7 @@ SEEDS = (
 )
 # fmt: off
 WORDS = (
+    b"Cookie: ", b"theme=", b"session=", b'"', b", ", b" ", b"\\",
     b"Location: ", b"Link: ", b"Set-Cookie: ", b"//", b"/\\", b"http://crm.example:3000", b"@",
     b"https:", b"javascript:", b"%2e%2e", b"/../", b"./", b">; rel=", b'"next"', b"anchor=",
     b"<", b"X-Forwarded-For: ", b"::ffff:192.0.2.1", b"%eth0", b"for=", b"; charset=utf-8",
@@ -54,6 +61,7 @@ def check(data: bytes) -> None:
     for cut in (False, True):
         _require_clean(headers, cut=cut)
     _require_address(headers)
+    _require_own_cookies(headers)
     if json_media_type(headers) is not None:
         assert content_fits(headers, Format.JSON)
     assert sum(content_fits(headers, one) for one in Format) <= 1
@@ -80,7 +88,7 @@ def _require_own_links(value: str) -> None:
         assert "no" not in link[: link.index(">")]
 
 
-def _require_clean(headers: tuple[tuple[str, str], ...], *, cut: bool) -> None:
+def _require_clean(headers: Headers, *, cut: bool) -> None:
     try:
         kept = answer_headers(
             headers,
@@ -105,7 +113,34 @@ def _require_clean(headers: tuple[tuple[str, str], ...], *, cut: bool) -> None:
     assert "public" not in re.sub(r'"[^"]*"', "", caches[0]).lower().replace(" ", "").split(",")
 
 
-def _require_address(headers: tuple[tuple[str, str], ...]) -> None:
+def _require_own_cookies(headers: Headers) -> None:
+    """Of the client's cookies those that may go on do, and to no reader any other."""
+    inbound = Inbound(
+        method="GET", target="/", version="1.1", headers=headers, peer="192.0.2.7", secure=True
+    )
+    try:
+        kept = request_headers(
+            inbound,
+            inject=(),
+            pass_cookies=frozenset({"theme"}),
+            forward_token=False,
+            request_id="r",
+            peer="192.0.2.7",
+            secure=True,
+            host="salon.example",
+            cut=False,
+        )
+    except RequestError:
+        return
+    assert all(set(name + value).isdisjoint("\r\n\0") for name, value in kept)
+    cookies = [value for name, value in kept if name.lower() == "cookie"]
+    assert len(cookies) <= 1
+    for cookie in cookies:
+        assert set(SimpleCookie(cookie)) <= {"theme"}
+        assert {name for name, _ in parse_cookie_header(cookie)} <= {"theme"}
+
+
+def _require_address(headers: Headers) -> None:
     assert client_address("198.51.100.1", headers, PROXIES) == "198.51.100.1"
     assert client_scheme("198.51.100.1", headers, PROXIES, secure=True)
     found = client_address("192.0.2.1", headers, PROXIES)

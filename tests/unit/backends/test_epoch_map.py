@@ -25,10 +25,12 @@ def later(milliseconds):
 
 
 class SlowEpochs(MemoryEpochs):
-    """Counts its questions; holds an answer back while `flows` is not set."""
+    """Counts its questions; holds back answers (`flows`), or what is to be written (`writes`)."""
 
     def __init__(self):
         super().__init__()
+        self.writes = asyncio.Event()
+        self.writes.set()
         self.asked = 0
         self.flows = asyncio.Event()
         self.flows.set()
@@ -45,6 +47,7 @@ class SlowEpochs(MemoryEpochs):
         return found
 
     async def revoke(self, staff, device, now):
+        await self.writes.wait()
         floor = await super().revoke(staff, device, now)
         await self.flows.wait()
         return floor
@@ -180,6 +183,24 @@ async def test_a_floor_asked_for_before_a_logout_through_the_map_is_not_kept_aft
     floor = await revoking
     assert await old < floor
     assert await desk.map.floor(KEN, None) == floor
+
+
+async def test_a_floor_read_while_a_logout_waits_for_the_store_is_not_kept_after_it():
+    desk = await a_desk()
+    desk.store.writes.clear()
+    revoking = asyncio.ensure_future(desk.map.revoke(MEI, None, later(1)))
+    await asyncio.sleep(0)
+    old = await desk.map.floor(MEI, None)
+    desk.store.writes.set()
+    floor = await revoking
+    assert await desk.map.floor(MEI, None) == floor > old
+
+
+async def test_an_enrolment_through_the_map_in_a_store_that_was_emptied_counts_at_once():
+    desk = await a_desk()
+    desk.store.lose_memory()
+    epoch = await desk.map.enrol(MEI, None, later(9))
+    assert await desk.map.floor(MEI, None) == epoch
 
 
 async def test_a_logout_whose_answer_nobody_waited_for_counts():

@@ -299,7 +299,7 @@ def test_several_holders_are_several_also_if_but_one_has_the_word():
 # -- around the records --------------------------------------------------------------------
 
 
-def test_nothing_beside_counts_the_records_whoever_asks():
+def test_beside_chosen_records_stands_nothing_but_their_number():
     made = ask(
         '{"data":[{"name":"kim"},{}],"total":2,"count":2,"next":"/2","x":1}',
         words("kim"),
@@ -307,7 +307,7 @@ def test_nothing_beside_counts_the_records_whoever_asks():
         beside=["total", "count", "next"],
         totals=["count"],
     )
-    assert made.body == b'{"data":[{"name":"kim"}],"count":1,"next":"/2"}'
+    assert made.body == b'{"data":[{"name":"kim"}],"count":1}'
 
 
 def test_a_condition_on_a_single_record_is_a_mistake():

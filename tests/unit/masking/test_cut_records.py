@@ -415,12 +415,12 @@ def test_of_an_error_only_what_no_record_hides_stays():
     assert cut_error(text, a_plan(OWN_PHONES)).body == b'{"name":["taken"]}'
 
 
-def test_an_error_may_speak_of_a_refused_record_even_if_nothing_of_others_is_hidden():
+def test_an_error_may_speak_of_a_refused_record_so_nothing_of_it_stays():
     page = a_resource("page", [("name", None, "name")], sensitive=False)
     plan = build_plan(
         page, frozenset(), records=parse_field_path(""), depends=True, may_refuse=True
     )
-    assert cut_error(b'{"name":1,"detail":"kim exists"}', plan).body == b'{"name":1}'
+    assert cut_error(b'{"name":1,"detail":"kim exists"}', plan).body == b"{}"
 
 
 def test_records_inside_leave_errors_and_so_do_messages_about_them():

@@ -117,12 +117,12 @@ def test_an_object_that_is_broken_is_refused(body):
 @pytest.mark.parametrize("at", [0, PIECE - 2, PIECE - 1, PIECE, 3 * PIECE + 1])
 def test_every_byte_is_checked_to_be_utf8(at):
     good = ("x" * at + "山" + "x" * PIECE * 3).encode()
-    for _ in pieces.require_utf8(good):
+    for _ in pieces.require_utf8_steps(good):
         pass
     for bad in (b"\xff", b"\xed\xa0\x80", b"\xe5\xb1", b"\xc0\xaf"):
         with pytest.raises(UnicodeError):
-            for _ in pieces.require_utf8(good[:at] + bad + good[at:]):
+            for _ in pieces.require_utf8_steps(good[:at] + bad + good[at:]):
                 pass
     with pytest.raises(UnicodeError):
-        for _ in pieces.require_utf8(good[: at + 2]):
+        for _ in pieces.require_utf8_steps(good[: at + 2]):
             pass

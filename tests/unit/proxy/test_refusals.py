@@ -141,6 +141,12 @@ def test_only_401s_ask_for_a_token():
         assert header(as_json(a_refusal(reason))[1], "WWW-Authenticate") is None
 
 
+def test_a_spent_allowance_says_when_the_next_one_is_free():
+    spent = a_refusal(Reason.BUDGET_SPENT, retry_seconds=61.2)
+    assert header(as_json(spent)[1], "Retry-After") == "62"
+    assert header(as_json(a_refusal(Reason.BUDGET_SPENT))[1], "Retry-After") is None
+
+
 def test_retry_after_counts_the_seconds_until_it_opens():
     assert header(as_json(closed())[1], "Retry-After") == str(37 * 3600)
     soon = instant(OPENS - timedelta(seconds=1.5))
