@@ -52,6 +52,7 @@ MAX_RULINGS = 65_536  # people x routes x moments; each some kilobytes at most, 
 MAX_PEERS = 16_384  # addresses whose networks are remembered
 MAX_PLANS = 4096  # routes x sets of hidden fields; a salon has a few dozen
 
+
 class Moment(NamedTuple):
     """A salon's clock, as long as rules cannot tell one instant from another.
 

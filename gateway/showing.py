@@ -32,13 +32,14 @@ from gateway.mapping.target import linked_target
 from gateway.masking.coding import decoded_steps, is_coded
 from gateway.masking.cut import MAX_CUT_BODY, NO_SUCH_RECORD_DETAIL, Cut, cut, cut_error_steps
 from gateway.masking.events import EventCut
-from gateway.masking.formats import cut_as_steps
+from gateway.masking.formats import cut_as, cut_as_steps
 from gateway.masking.mediatype import CONTENT_TYPES, content_fits
 from gateway.ports import UpstreamAnswer
 from gateway.records import Bench, changes
 
 ResultT = TypeVar("ResultT")
 
+AT_ONCE = 64 * 2**10  # bytes that are cut within a millisecond
 TURN_SECONDS = 0.001  # of work on one answer; a step is a millisecond or two at most
 
 
@@ -146,25 +147,37 @@ async def shown(answer: UpstreamAnswer, sight: Sight, door: Doorway) -> Shown:
     elif not body:
         return Shown(answer=Answer(status=answer.status, headers=headers))
     else:
-        made = await taking_turns(_cut_steps(body, answer, sight))
+        made = await _cut(body, answer, sight)
     said = b"" if head_only else made.body
     return Shown(answer=Answer(status=answer.status, headers=headers, body=said), made=made)
 
 
-def _cut_steps(body: bytes, answer: UpstreamAnswer, sight: Sight) -> Generator[None, None, Cut]:
+async def _cut(body: bytes, answer: UpstreamAnswer, sight: Sight) -> Cut:
     route, bench = sight.match.route, sight.bench
     if not content_fits(answer.headers, route.format):
         raise UpstreamError(
             Reason.ANSWER_NOT_CUT, f"The CRM's answer is not {route.format}, as its adapter says."
         )
-    return cut_as_steps(
-        route.format,
-        body,
-        bench.plan,
-        judge=bench.judge,
-        judges=bench.judges,
-        conditions=sight.conditions,
-        columns=route.columns,
+    if len(body) <= AT_ONCE:
+        return cut_as(
+            route.format,
+            body,
+            bench.plan,
+            judge=bench.judge,
+            judges=bench.judges,
+            conditions=sight.conditions,
+            columns=route.columns,
+        )
+    return await taking_turns(
+        cut_as_steps(
+            route.format,
+            body,
+            bench.plan,
+            judge=bench.judge,
+            judges=bench.judges,
+            conditions=sight.conditions,
+            columns=route.columns,
+        )
     )
 
 

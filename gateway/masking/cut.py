@@ -25,7 +25,6 @@ to 50 ms in one record of 100,000 members, and more the smaller its members are.
 
 from collections.abc import Callable, Generator, Mapping
 from functools import partial
-from types import MappingProxyType
 
 import msgspec
 
@@ -97,14 +96,6 @@ class Cut(msgspec.Struct, frozen=True, kw_only=True):
 
 
 CutSteps = Generator[None, None, Cut]
-_NOTHING = Cut(
-    body=MaskedBody(b""),
-    dropped=MappingProxyType({}),
-    records=0,
-    refused=0,
-    hidden_fields=(),
-    shown_fields=(),
-)
 
 
 def cut(
@@ -249,7 +240,7 @@ def cut_error(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> Cut:
         require_utf8(body)
         made = short_error(walk, body)
     except _UNREADABLE:
-        return _NOTHING
+        return _result(b"", Walk(plan, careful=True))
     return _result(made, walk)
 
 
@@ -265,7 +256,7 @@ def cut_error_steps(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> C
         yield from require_utf8_steps(body)
         made = yield from error_steps(walk, body)
     except _UNREADABLE:
-        return _NOTHING
+        return _result(b"", Walk(plan, careful=True))
     yield from walk.counts.add_up()
     return _result(made, walk)
 

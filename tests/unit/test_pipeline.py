@@ -14,10 +14,10 @@ from gateway.domain.http import Answer, Inbound
 from gateway.domain.reason import ALLOWING, STATUS, Cause, Reason
 from gateway.domain.subject import DeviceId, staff_id
 from gateway.domain.time import instant
+from gateway.doorway import Doorway
 from gateway.identity.claims import TokenPolicy, issue
 from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
-from gateway.doorway import Doorway
 from gateway.pipeline import Pipeline
 from tests.oracles.memory_epochs import MemoryEpochs
 from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryUpstream, SetClock

@@ -333,7 +333,9 @@ async def test_from_its_day_on_everything_counts():
 # -- nothing of it touches the answer --------------------------------------------------------
 
 
-@pytest.mark.parametrize("broken", ["seat", "inside", "require_answerable", "cut_as", "FactReader"])
+@pytest.mark.parametrize(
+    "broken", ["seat", "inside", "require_answerable", "cut_as", "FactReader"]
+)
 @pytest.mark.parametrize("bundle", [PHONES, EVERYTHING], ids=["a rule", "everything"])
 async def test_whatever_fails_is_logged_and_counted_and_the_answer_goes_out(
     broken, bundle, monkeypatch, caplog

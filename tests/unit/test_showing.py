@@ -72,10 +72,7 @@ routes:
 FILES = {"rules": RULES, "staff": STAFF, "adapter": ADAPTER, "hours": HOURS}
 POLICY = build(
     Sources(
-        **{
-            part: SourceFile(name=f"{part}.x", data=text.encode())
-            for part, text in FILES.items()
-        },
+        **{part: SourceFile(name=f"{part}.x", data=text.encode()) for part, text in FILES.items()},
         model=source("policies/model.conf"),
         apps=("backoffice",),
     )
@@ -315,7 +312,7 @@ async def test_events_of_records_that_may_not_be_seen_do_not_come(gate):
     gate.says(event(MINE) + event(OTHERS), EVENTS)
     answer = await gate.get("/feed", "yuki")
     assert b"".join([piece async for piece in answer.body]) == b""
-    assert gate.trail.entries[-1].refused == 2  # noqa: PLR2004
+    assert gate.trail.entries[-1].refused == 2
 
 
 async def test_events_are_cut_by_the_policy_in_force_when_they_pass(gate):

@@ -4,6 +4,7 @@ What is taken whole, h11 and httptools (llhttp) read alike: status, headers and 
 byte says in which pieces, the second whether it answers a HEAD and whether the end is clean.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,9 @@ WORDS = (
     b"\x0b", b"\x85", b"gzip, chunked",
 )
 # fmt: on
+_FRAMING_TRAILER = re.compile(
+    rb"\n0+(?:;[^\n]*)?\r\n(?:[^\n]+\n)*?(?:transfer-encoding|content-length):", re.IGNORECASE
+)
 Seen = tuple[int, list[tuple[str, str]], bytes]  # status, headers, body
 REFUSALS = {Reason.UPSTREAM_INVALID}
 
@@ -67,7 +71,9 @@ def check(data: bytes) -> None:
             not other.whole and not b"HTTP/1.".startswith(found.after[:7])
         )
     if found.whole:
-        for read in (_by_h11, _by_llhttp):
+        # h11 refuses trailers that speak of framing; ours drops all trailers unheard.
+        strict = _FRAMING_TRAILER.search(sent) is not None
+        for read in (_by_llhttp,) if strict else (_by_h11, _by_llhttp):
             status, headers, body = read(sent, head_only)
             assert (status, _plain(headers), body) == (
                 found.status,

@@ -11,10 +11,10 @@ from gateway.build import build
 from gateway.domain.decision import Refusal
 from gateway.domain.http import Inbound
 from gateway.domain.subject import DeviceId, Role, staff_id
+from gateway.doorway import Doorway
 from gateway.identity.claims import ClaimNames, TokenPolicy, issue
 from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
-from gateway.doorway import Doorway
 from gateway.pipeline import Pipeline
 from tests.oracles.memory_epochs import MemoryEpochs
 from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryUpstream, SetClock

@@ -13,7 +13,13 @@ from gateway.domain.reason import Cause, Reason
 from gateway.domain.record import Asker, IsMe, RecordFact
 from gateway.domain.resource import UNMAPPED, Embed, Field, Resource
 from gateway.domain.ruleref import RuleRef
-from gateway.masking.cut import NO_SUCH_RECORD_DETAIL, cut, cut_error
+from gateway.masking.cut import (
+    NO_SUCH_RECORD_DETAIL,
+    SHORT_BODY,
+    cut,
+    cut_error,
+    cut_steps,
+)
 from gateway.masking.judge import judge_of
 from gateway.masking.plan import build_node, build_plan
 from gateway.masking.walk import BATCH
@@ -437,3 +443,43 @@ def test_a_broken_answer_is_refused_whoever_would_have_left_it():
     for text in ('[{"stylist":"bob"},7]', '[{"stylist":"bob"}', '[{"stylist":"bob"}]x'):
         with pytest.raises(UpstreamError):
             cut_clients(text, OWN_ONLY, records="[]")
+
+
+# -- short and long --------------------------------------------------------------------------
+
+
+def test_many_small_lists_inside_the_records_are_cut_with_pauses_between_them():
+    party = '{"party":{"guests":[' + ",".join(["{}"] * 160) + "]}}"
+    body = ("[" + ",".join([party] * BATCH) + "]").encode()
+    plan = a_plan(SEES_ALL, BOOKING, records="[]")
+    judges = {"client": a_judge(OWN_PHONES)}
+    steps = cut_steps(body, plan, judges=judges)
+    assert sum(1 for _ in steps) >= BATCH // 8
+    assert cut(body, plan, judges=judges).dropped == {}
+
+
+def test_what_was_worked_out_for_one_answer_counts_in_the_next_as_often_as_it_is_there():
+    plan, judge = a_plan(OWN_PHONES, records="[]"), a_judge(OWN_PHONES)
+    mine, hers = '{"id":1,"stylist":"ann","phone":1,"x":2}', '{"id":2,"stylist":"kim","phone":1}'
+    for text, dropped in (
+        (f"[{mine}]", {"unmapped": 1}),
+        (f"[{mine},{hers}]", {"unmapped": 1, "contact": 1}),
+        (f"[{mine},{hers},{hers},{mine},{hers}]", {"unmapped": 2, "contact": 3}),
+        (f"[{hers},{hers}]", {"contact": 2}),
+        (f"[{hers},{hers}]", {"contact": 2}),
+    ):
+        made = cut(text.encode(), plan, judge=judge)
+        assert made.dropped == dropped
+        assert made.hidden_fields == (("phone",) if "contact" in dropped else ())
+        assert made.shown_fields == (("phone", "stylist") if mine in text else ("stylist",))
+
+
+def test_a_long_answer_and_a_short_one_are_cut_alike():
+    record = '{"id":1,"stylist":"ann","phone":1,"friend":{"id":2,"phone":3}}'
+    plan, how = a_plan(OWN_PHONES, records="data[]"), {"judge": a_judge(OWN_PHONES)}
+    for many in (2, 2 * SHORT_BODY // len(record)):
+        body = ('{"data":[' + ",".join([record] * many) + '],"total":9}').encode()
+        made = cut(body, plan, **how, judges={"client": a_judge(OWN_PHONES)})
+        assert (len(body) > SHORT_BODY) == (many > 2)
+        assert made.records == many
+        assert made.dropped == {"unmapped": 1, "contact": many}

@@ -140,7 +140,10 @@ def test_nothing_hidden_is_not_the_same_as_not_asked():
             {"record": "'{stylist_id: mei}'"},
             "not valid JSON at character 1; write the record as JSON in quotes: '{",
         ),
-        ({"record": "'[1]'"}, """a record is one JSON object; write the record as JSON in quotes: '{"stylist_id": "mei"}'"""),
+        (
+            {"record": "'[1]'"},
+            """a record is one JSON object; write the record as JSON in quotes: '{"stylist_id": "mei"}'""",
+        ),
         (
             {"decision": "deny", "reason": "closed"},
             "unknown reason `closed`; known: ",
