@@ -272,6 +272,8 @@ def _upstream(settings: Settings, base: Path) -> LeanUpstream:
         connect_timeout_seconds=upstream.connect_timeout_seconds,
         answer_timeout_seconds=upstream.answer_timeout_seconds,
         total_timeout_seconds=upstream.total_timeout_seconds,
+        max_connections=upstream.max_connections,
+        max_streams=upstream.max_streams,
         ca_file=None if upstream.ca_file is None else str(base / upstream.ca_file),
     )
 

@@ -30,9 +30,10 @@ from gateway.identity.claims import Claims
 from gateway.identity.session import require_current
 from gateway.mapping.guard import Guarded
 from gateway.ports import Clock, EpochStore, Meter
-from gateway.showing import Sight
+from gateway.showing import TURN_SECONDS, Sight
 
 BEAT_SECONDS = 0.025  # how often the shell calls `beat`
+CUT_BYTES = 512  # of a stream, in one go: some thirty of the smallest events
 GRACE_SECONDS = 2.0  # without an answer of the state store
 
 
@@ -213,6 +214,7 @@ class Pieces:
         self._flow = flow
         self._chunks = chunks
         self._through = through
+        self._rest = b""  # of a piece that is being cut
         self._close: Callable[[], Awaitable[None]] | None = close
 
     def __aiter__(self) -> "Pieces":
@@ -232,14 +234,41 @@ class Pieces:
         return piece
 
     async def _piece(self) -> bytes | None:
-        while (piece := await self._flow.next_of(self._chunks)) is not None:
-            # No await from here on: what was let pass is cut by the verdict that let it pass.
-            shown = piece if self._through is None else b"".join(self._through.feed(piece))
+        while True:
+            if self._rest:
+                await asyncio.sleep(0)
+                await self._flow.still()
+            else:
+                piece = await self._flow.next_of(self._chunks)
+                if piece is None:
+                    break
+                if self._through is None:
+                    return piece
+                self._rest = piece
+            shown = self._cut_some()
             if shown:
                 return shown
         if self._through is not None:
             self._through.finish()
         return None
+
+    def _cut_some(self) -> bytes:
+        """As much of what came as may take its turn now; at least a little of it.
+
+        It waits for nothing: what was let pass is cut by the verdict that let it pass.
+        """
+        assert self._through is not None  # noqa: S101  # else nothing is kept
+        clock = asyncio.get_running_loop().time
+        pause = clock() + TURN_SECONDS
+        shown: list[bytes] = []
+        at = 0
+        while at < len(self._rest):
+            shown += self._through.feed(self._rest[at : at + CUT_BYTES])
+            at += CUT_BYTES
+            if clock() >= pause:
+                break
+        self._rest = self._rest[at:]
+        return b"".join(shown)
 
     async def aclose(self) -> None:
         """End it. Safe to call twice."""

@@ -107,6 +107,8 @@ class Upstream(Strict):
     connect_timeout_seconds: Seconds = 2.0
     answer_timeout_seconds: Seconds = 15.0
     total_timeout_seconds: Seconds = 60.0
+    max_connections: Annotated[int, Field(ge=1, le=100_000)] = 100
+    max_streams: Annotated[int, Field(ge=0, le=100_000)] = 1000  # more, for what streams
 
 
 class State(Strict):

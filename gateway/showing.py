@@ -30,8 +30,14 @@ from gateway.mapping.parameters import Capped, Plain
 from gateway.mapping.routes import RouteKind, RouteMatch, RouteTable, find
 from gateway.mapping.target import linked_target
 from gateway.masking.coding import decoded_steps, is_coded
-from gateway.masking.cut import MAX_CUT_BODY, NO_SUCH_RECORD_DETAIL, Cut, cut, cut_error_steps
-from gateway.masking.events import EventCut
+from gateway.masking.cut import (
+    MAX_CUT_BODY,
+    NO_SUCH_RECORD_DETAIL,
+    SHORT_BODY,
+    Cut,
+    cut,
+    cut_error_steps,
+)
 from gateway.masking.formats import cut_as, cut_as_steps
 from gateway.masking.mediatype import CONTENT_TYPES, content_fits
 from gateway.ports import UpstreamAnswer
@@ -39,7 +45,6 @@ from gateway.records import Bench, changes
 
 ResultT = TypeVar("ResultT")
 
-AT_ONCE = 64 * 2**10  # bytes that are cut within a millisecond
 TURN_SECONDS = 0.001  # of work on one answer; a step is a millisecond or two at most
 
 
@@ -124,11 +129,10 @@ async def shown(answer: UpstreamAnswer, sight: Sight, door: Doorway) -> Shown:
     permit, change = sight.permit, sight.change
     if answer.status in REDIRECTS:
         return Shown(answer=await _redirected(answer, sight, door))
-    if answer.status in MISSING and permit.refuses and not change:
+    nothing = answer.status in MISSING or answer.status in BODYLESS
+    if nothing and permit.refuses and not change:
         # The same answer as for a record that is there but may not be seen.
-        raise RequestError(
-            Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING
-        )
+        raise _no_such_record()
     if not answer.status >= 200 or answer.status in {206, 304}:
         # We ask for no part and set no condition: somebody else's answer, or a confused CRM.
         raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM answered what was not asked.")
@@ -138,12 +142,16 @@ async def shown(answer: UpstreamAnswer, sight: Sight, door: Doorway) -> Shown:
         await answer.close()
         return Shown(answer=Answer(status=answer.status, headers=headers))
     if sight.match.route.format is Format.EVENTS and answer.status < 400:
-        return _events(answer, sight, headers)
+        return _events(answer, headers)
     body = await answer.read(MAX_CUT_BODY)
     if answer.status >= 400:
+        # Of a search it may speak of a record that only what is hidden explains.
+        body = b"" if sight.conditions else body
         made = await taking_turns(
             cut_error_steps(body, sight.bench.plan, judges=sight.bench.judges)
         )
+    elif not body and permit.refuses and not change:
+        raise _no_such_record()
     elif not body:
         return Shown(answer=Answer(status=answer.status, headers=headers))
     else:
@@ -158,7 +166,7 @@ async def _cut(body: bytes, answer: UpstreamAnswer, sight: Sight) -> Cut:
         raise UpstreamError(
             Reason.ANSWER_NOT_CUT, f"The CRM's answer is not {route.format}, as its adapter says."
         )
-    if len(body) <= AT_ONCE:
+    if len(body) <= SHORT_BODY:
         return cut_as(
             route.format,
             body,
@@ -232,8 +240,8 @@ def _is_mapped(path: str, routes: RouteTable) -> bool:
 
 async def _redirected(answer: UpstreamAnswer, sight: Sight, door: Doorway) -> Answer:
     """A redirect to a mapped path, without its body; or none."""
-    if sight.permit.refuses and not sight.change:
-        # It would tell that there is such a record.
+    if sight.picks and not sight.change:
+        # It would tell that there is such a record, or one that has what was asked for.
         raise _elsewhere()
     path = tuple(header for header in leads(answer, sight, door) if header[0] == "Location")
     if len(path) != 1:
@@ -245,22 +253,12 @@ async def _redirected(answer: UpstreamAnswer, sight: Sight, door: Doorway) -> An
     return Answer(status=answer.status, headers=headers + path)
 
 
-def _events(answer: UpstreamAnswer, sight: Sight, headers: Headers) -> Shown:
+def _events(answer: UpstreamAnswer, headers: Headers) -> Shown:
     if not content_fits(answer.headers, Format.EVENTS) or is_coded(answer.headers):
         raise UpstreamError(Reason.ANSWER_NOT_CUT, "The CRM's answer is no stream of events.")
-    totals = Totals()
-    flow = _cut_events(answer.stream(), sight, totals)
-    return Shown(answer=Answer(status=answer.status, headers=headers, body=flow), totals=totals)
-
-
-async def _cut_events(
-    chunks: AsyncIterator[bytes], sight: Sight, totals: Totals
-) -> AsyncIterator[bytes]:
-    cutter = EventCut(lambda document: cut_message(document, sight, totals))
-    async for chunk in chunks:
-        for event in cutter.feed(chunk):
-            yield event
-    cutter.finish()
+    # It is cut on its way, by the verdict that is in force then: see `flowing.Pieces`.
+    answered = Answer(status=answer.status, headers=headers, body=answer.stream())
+    return Shown(answer=answered, totals=Totals())
 
 
 def cut_message(document: bytes, sight: Sight, totals: Totals) -> bytes | None:
@@ -371,6 +369,10 @@ async def taking_turns(steps: Generator[None, None, ResultT]) -> ResultT:
         if clock() >= pause:
             await asyncio.sleep(0)
             pause = clock() + TURN_SECONDS
+
+
+def _no_such_record() -> RequestError:
+    return RequestError(Reason.NO_SUCH_RECORD, NO_SUCH_RECORD_DETAIL, cause=Cause.RECORD_MISSING)
 
 
 def _elsewhere() -> UpstreamError:

@@ -10,6 +10,9 @@ for name in requirements requirements-dev; do
     "$bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 \
         --generate-hashes --no-emit-index-url --no-header $extras pyproject.toml -o "$name.lock"
 done
+"$bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-header --extra fuzz pyproject.toml \
+    -o requirements-fuzz.lock
 # Those who stand beside the gateway in `make bench`.
 "$bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 \
     --generate-hashes --no-emit-index-url --no-header tests/bench/requirements-bench.in \

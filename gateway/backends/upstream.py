@@ -53,6 +53,7 @@ class LeanUpstream:
         total_timeout_seconds: for `UpstreamAnswer.read` as a whole.
         ca_file: for https, PEM file to trust instead of the system's; checking is never off.
         max_connections: open at once; who finds none free waits, as part of the answer's time.
+        max_streams: more of them, for answers that stream.
 
     Raises:
         ValueError: the URL is not an origin, or the CA file cannot be read.
@@ -68,6 +69,7 @@ class LeanUpstream:
         total_timeout_seconds: float = 60.0,
         ca_file: str | None = None,
         max_connections: int = 100,
+        max_streams: int = 1000,
     ) -> None:
         origin = origin_of(base_url)
         self._host = origin.host_port_subcomponent or ""
@@ -79,6 +81,7 @@ class LeanUpstream:
             tls=tls_context(ca_file) if origin.scheme == "https" else None,
             connect_seconds=connect_timeout_seconds,
             max_connections=max_connections,
+            max_streams=max_streams,
         )
         self._sockets = UpstreamSockets(
             base_url=base_url,
@@ -115,7 +118,9 @@ class LeanUpstream:
                 connection = await self._pool.get(due, fresh=True)
                 exchange = connection.ask(head, head_only=head_only, due=due, whole=True)
                 await connection.headed(exchange)
-        return UpstreamAnswer(connection, exchange, self._read_seconds, self._total_seconds)
+        return UpstreamAnswer(
+            connection, exchange, self._pool, self._read_seconds, self._total_seconds
+        )
 
     async def converse(
         self,
@@ -179,6 +184,7 @@ class UpstreamAnswer:
         "_connection",
         "_exchange",
         "_length",
+        "_pool",
         "_read_seconds",
         "_taken",
         "_total_seconds",
@@ -190,6 +196,7 @@ class UpstreamAnswer:
         self,
         connection: Connection,
         exchange: Exchange,
+        pool: Pool,
         read_seconds: float,
         total_seconds: float,
     ) -> None:
@@ -201,6 +208,7 @@ class UpstreamAnswer:
         self._length = head.length
         self._connection = connection
         self._exchange = exchange
+        self._pool = pool
         self._read_seconds = read_seconds
         self._total_seconds = total_seconds
         self._taken = False
@@ -229,6 +237,8 @@ class UpstreamAnswer:
     async def stream(self) -> AsyncIterator[bytes]:
         """See `ports.UpstreamAnswer`. Reads from the CRM only as fast as it is consumed."""
         self._take()
+        if not self._exchange.over:
+            self._pool.streams(self._connection)
         try:
             while piece := await self._connection.some(self._exchange, self._read_seconds):
                 yield piece

@@ -4,6 +4,8 @@ House rules:
 - A request holds a slot from before it has a connection until its exchange is over. Slots are
   given in the order in which they were asked for. Connections are opened only by who finds none
   idle, so there are never more of them than slots.
+- An answer that streams gives its slot back when it begins: slow readers of films must not keep
+  others from their cards. Of those there may be `max_streams`; the next one keeps its slot.
 - A connection is looked at, down to the socket, before it is asked. The CRM's end of an idle one
   is usually there by then; keeping idle ones for less time than common servers do (Node: 5 s)
   does the rest.
@@ -30,7 +32,8 @@ class Pool:
     Args:
         tls: None for plain HTTP.
         connect_seconds: for the name, TCP and TLS together.
-        max_connections: open at once.
+        max_connections: open at once, but for
+        max_streams: those whose answer streams.
     """
 
     def __init__(
@@ -40,12 +43,15 @@ class Pool:
         tls: ssl.SSLContext | None,
         connect_seconds: float,
         max_connections: int,
+        max_streams: int,
     ) -> None:
         self._host = origin.raw_host or ""
         self._port = origin.port or 0
         self._tls = tls
         self._connect_seconds = connect_seconds
         self._slots = max_connections  # free ones
+        self._max_streams = max_streams
+        self._streaming: set[Connection] = set()  # those that hold no slot
         self._queue: deque[asyncio.Future[None]] = deque()
         self._idle: list[Connection] = []  # the one used last is the one used next
         self._open: set[Connection] = set()
@@ -110,6 +116,12 @@ class Pool:
             raise
         return connection
 
+    def streams(self, connection: Connection) -> None:
+        """The answer on it streams: its slot is for the next who asks."""
+        if len(self._streaming) < self._max_streams:
+            self._streaming.add(connection)
+            self._free_slot()
+
     def close(self) -> None:
         """Drop every connection, used or not. Who waits is refused."""
         self._closed = True
@@ -167,7 +179,10 @@ class Pool:
             connection.rest(IDLE_SECONDS)
         elif keeps:
             connection.abort()
-        self._free_slot()
+        if connection in self._streaming:
+            self._streaming.discard(connection)
+        else:
+            self._free_slot()
 
     def _lost(self, connection: Connection) -> None:
         self._open.discard(connection)

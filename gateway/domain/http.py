@@ -13,8 +13,9 @@ Headers = tuple[tuple[str, str], ...]  # in wire order, names as they came
 Fields = Mapping[str, tuple[str, ...]]  # lower-case name → its values in order
 
 # A phone sends the same head with every request, so what is found out about one is kept for
-# the next. At most this many of each kind; a head has some 700 bytes, 64 KB at most.
+# the next. At most this many of each kind; a head has some 700 bytes.
 HEADS_KEPT = 512
+SHORT_HEAD = 4096  # bytes of values; a longer one is looked at anew each time
 
 # A request target that `mapping/target.py` accepted: exactly the bytes that will be sent.
 CanonicalPath = NewType("CanonicalPath", str)
@@ -63,14 +64,22 @@ class Format(StrEnum):
     CSV = "csv"  # RFC 4180, with a header line
 
 
-@lru_cache(maxsize=HEADS_KEPT)
 def fields_of(headers: Headers) -> Fields:
     """The headers by lower-case name, each with its values in order."""
+    # A stranger's may be large: kept before anybody has looked at it, it would fill the memory.
+    short = sum(len(value) for _, value in headers) <= SHORT_HEAD
+    return _kept_fields(headers) if short else _fields_of(headers)
+
+
+def _fields_of(headers: Headers) -> Fields:
     found: dict[str, tuple[str, ...]] = {}
     for name, value in headers:
         lower = name.lower()
         found[lower] = (*found.get(lower, ()), value)
     return MappingProxyType(found)
+
+
+_kept_fields = lru_cache(maxsize=HEADS_KEPT)(_fields_of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,11 @@ from typing import Any
 from aiohttp.http import RawRequestMessage
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import HEADS_KEPT, Headers, Inbound
+from gateway.domain.http import HEADS_KEPT, SHORT_HEAD, Headers, Inbound
 from gateway.domain.reason import Reason
 from gateway.proxy.limits import PortLimits
+
+RawHeaders = tuple[tuple[bytes, bytes], ...]
 
 
 def inbound_of(message: RawRequestMessage, transport: asyncio.Transport | None) -> Inbound:
@@ -38,9 +40,16 @@ def inbound_of(message: RawRequestMessage, transport: asyncio.Transport | None) 
     )
 
 
-@lru_cache(maxsize=HEADS_KEPT)
-def _as_text(raw: tuple[tuple[bytes, bytes], ...]) -> Headers:
+def _as_text(raw: RawHeaders) -> Headers:
+    short = sum(len(value) for _, value in raw) <= SHORT_HEAD
+    return _kept_text(raw) if short else _text_of(raw)
+
+
+def _text_of(raw: RawHeaders) -> Headers:
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
+
+
+_kept_text = lru_cache(maxsize=HEADS_KEPT)(_text_of)
 
 
 def require_plain_head(message: RawRequestMessage, limits: PortLimits) -> None:

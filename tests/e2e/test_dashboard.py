@@ -187,7 +187,7 @@ def traffic(scene):
         ("mei", "/api/clients/7", 200),  # cut, with an undeclared member dropped
         ("mei", "/api/clients/export", 403),  # rule_denies
         ("mei", "/api/clients?email=client7@mail.example", 403),  # hidden_field_asked
-        ("mei", "/api/clients?q=mail.example", 200),  # found by what she may not see
+        ("mei", "/api/clients?q=555-0107", 200),  # found by what she may not see
         ("yuki", "/api/clients/7", 403),  # outside_hours
         ("nao", "/api/clients", 200),  # exempt; and none of them would be there
         ("nao", "/api/clients/7", 200),  # with notes that would be hidden

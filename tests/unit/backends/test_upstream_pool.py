@@ -55,7 +55,7 @@ async def crm() -> AsyncIterator[Crm]:
 
 
 def a_pool(crm: Crm, limit: int = 2) -> Pool:
-    return Pool(crm.url, tls=None, connect_seconds=2, max_connections=limit)
+    return Pool(crm.url, tls=None, connect_seconds=2, max_connections=limit, max_streams=1)
 
 
 def soon(seconds: float = 5.0) -> float:
@@ -114,7 +114,7 @@ async def test_who_gives_up_waiting_takes_no_turn_along(crm) -> None:
 
 async def test_a_connection_that_cannot_be_made_holds_no_turn(crm) -> None:
     nowhere = URL("http://crm.invalid:80")  # RFC 6761: never resolves
-    pool = Pool(nowhere, tls=None, connect_seconds=2, max_connections=1)
+    pool = Pool(nowhere, tls=None, connect_seconds=2, max_connections=1, max_streams=0)
     for _ in range(3):
         with pytest.raises(UpstreamError) as caught:
             await pool.get(soon())
@@ -160,3 +160,21 @@ async def test_close_drops_all_and_refuses_who_waits(crm) -> None:
             await refused
     await crm.one_left.wait()
     assert crm.open == 0
+
+
+async def test_an_answer_that_streams_gives_its_slot_to_the_next_and_so_many_may(crm) -> None:
+    pool = a_pool(crm, 1)
+    first = await pool.get(soon())
+    pool.streams(first)
+    second = await pool.get(soon())
+    pool.streams(second)  # one more than may: it keeps its slot
+    with pytest.raises(UpstreamError) as caught:
+        await pool.get(soon(0))
+    assert caught.value.reason is Reason.UPSTREAM_TIMEOUT
+    await ask(first)  # it ends, and leaves no slot that it did not hold
+    with pytest.raises(UpstreamError):
+        await pool.get(soon(0))
+    await ask(second)
+    assert pool.take() is not None
+    assert pool.take() is None
+    pool.close()

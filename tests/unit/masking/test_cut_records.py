@@ -458,6 +458,14 @@ def test_many_small_lists_inside_the_records_are_cut_with_pauses_between_them():
     assert cut(body, plan, judges=judges).dropped == {}
 
 
+def test_large_objects_of_which_no_two_are_alike_are_cut_with_pauses_between_them():
+    records = [{f"{n}x{at}": 0 for at in range(100)} for n in range(BATCH)]
+    body = json.dumps(records).encode()
+    plan = a_plan(SEES_ALL, records="[]")
+    assert sum(1 for _ in cut_steps(body, plan)) >= BATCH // 2
+    assert json.loads(cut(body, plan).body) == records
+
+
 def test_what_was_worked_out_for_one_answer_counts_in_the_next_as_often_as_it_is_there():
     plan, judge = a_plan(OWN_PHONES, records="[]"), a_judge(OWN_PHONES)
     mine, hers = '{"id":1,"stylist":"ann","phone":1,"x":2}', '{"id":2,"stylist":"kim","phone":1}'

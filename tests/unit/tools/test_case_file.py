@@ -142,7 +142,10 @@ def test_nothing_hidden_is_not_the_same_as_not_asked():
         ),
         (
             {"record": "'[1]'"},
-            """a record is one JSON object; write the record as JSON in quotes: '{"stylist_id": "mei"}'""",
+            (
+                "a record is one JSON object; write the record as JSON in quotes: "
+                """'{"stylist_id": "mei"}'"""
+            ),
         ),
         (
             {"decision": "deny", "reason": "closed"},
