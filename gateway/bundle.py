@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from ipaddress import ip_address
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from gateway.domain.access import Access, Facts, Window
@@ -90,6 +90,7 @@ class Bundle:
         observed: what counts only from a day on, and what did so until then.
         trials: the days on which something is observed, and the rules that count on them.
             `rules` and `index` are the whole policy all the same.
+        kept: what others worked out from this policy, to be forgotten with it (`records.py`).
     """
 
     digest: str
@@ -109,6 +110,7 @@ class Bundle:
     assertions: tuple[Assertion, ...] = ()
     observed: tuple[Observation, ...] = ()
     trials: tuple[Trial, ...] = field(default=(), repr=False)
+    kept: dict[object, Any] = field(init=False, default_factory=dict, repr=False, compare=False)
     _moments: dict[str, Moment] = field(init=False, default_factory=dict, repr=False)
     _shifts: dict[StaffId, Shift] = field(init=False, default_factory=dict, repr=False)
     _principals: dict[Claims, Principal] = field(init=False, default_factory=dict, repr=False)

@@ -41,6 +41,8 @@ from gateway.masking.plan import Plan
 # What makes a record: its facts are what is sent, since there is nothing to look up yet.
 CREATING = frozenset({"create", "send"})
 
+MAX_BENCHES = 4096  # people x routes x days; a few kilobytes each
+
 Fetch = Callable[[CanonicalTarget], Awaitable[bytes]]  # a look-up's whole answer
 
 
@@ -109,6 +111,37 @@ def seat(
     if not permit.depends and not plan.embeds:
         return Bench(plan=plan, secret=permit.hidden)
     asker = asker_of(bundle, principal, at)
+
+    def work_out() -> Bench:
+        return _seated(
+            bundle, principal, route, permit, at, peer, asker, plan, change=change, full=full
+        )
+
+    if plan.embeds:
+        return work_out()
+    # Nothing but these decides then. The permit stays with its bench, so its id stays its own.
+    key = (route.template, route.action, change, id(permit), asker)
+    known: tuple[Permit, Bench] | None = bundle.kept.get(key)
+    if known is None:
+        if len(bundle.kept) >= MAX_BENCHES:
+            bundle.kept.clear()
+        known = bundle.kept[key] = permit, work_out()
+    return known[1]
+
+
+def _seated(
+    bundle: Bundle,
+    principal: Principal,
+    route: Route,
+    permit: Permit,
+    at: Instant,
+    peer: str | None,
+    asker: Asker,
+    plan: Plan,
+    *,
+    change: bool,
+    full: bool,
+) -> Bench:
     judges: dict[str, RecordJudge] = {}
     secret = set(permit.hidden)
     for name, resource in inside(route.resource, bundle.adapter.vocabulary.resources).items():
