@@ -20,6 +20,7 @@ that is forgotten does not type-check.
 import dataclasses
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
@@ -180,7 +181,7 @@ class Pipeline:
             current = require_current(principal, await self._floor(principal))
             person = require_standing(current, bundle.today(principal.home.salon, now))
             match = asked_as(_require_mapped(match), target.query)
-            until = _until(bundle, claims, principal, now)
+            until = self._until(bundle, claims, principal, now)
             if match.route.kind is RouteKind.PASS:
                 asked = Asked(
                     guarded=guarded, target=target, entry=entry, claims=claims, principal=principal
@@ -189,13 +190,13 @@ class Pipeline:
                 return await self._pass(Reason.PASSED, asked, match, verdict, body, started)
             window = bundle.window(person.home.salon, now)
             entry = _with_route(entry, match, window)
-            offered = _offered(guarded, match.route)
             ruling = self._rule(bundle, person, match, now, peer)
             if isinstance(ruling.decision, Denial):
                 entry = replace(entry, facts=ruling.noted)
                 window = bundle.window(ruling.decision.salon or person.home.salon, now)
                 return await self._deny(ruling.decision, entry, window, started)
             permit = ruling.decision
+            offered = _offered(guarded, match.route)
             entry = replace(entry, facts=ruling.noted, rules=permit.by, exempt=permit.exempt)
             change = changes(guarded.method, match.route)
             bench = seat(bundle, person, match.route, permit, now, peer, change=change)
@@ -270,6 +271,17 @@ class Pipeline:
 
     async def _floor(self, principal: Principal) -> int | None:
         return await self.epochs.floor(principal.staff, principal.device)
+
+    def _end_of(self, claims: Claims) -> Instant:
+        """From when on the token is none any more."""
+        leeway = timedelta(seconds=self.doorway.tokens.leeway_seconds)
+        return Instant(claims.expires_at + leeway)
+
+    def _until(
+        self, bundle: Bundle, claims: Claims, principal: Principal, now: Instant
+    ) -> Instant:
+        """Up to when a verdict on this person is good: their salons' clocks, the token's end."""
+        return min(bundle.until(principal, now), self._end_of(claims))
 
     # -- may they -------------------------------------------------------------------------
 
@@ -612,12 +624,12 @@ class Pipeline:
         if claims is None:
             # It was public when they asked.
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.NO_CREDENTIAL)
-        if now >= claims.expires_at:
+        if now >= self._end_of(claims):
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.EXPIRED)
         principal = bundle.principal(claims)
         current = require_current(principal, await self._floor(principal))
         person = require_standing(current, bundle.today(principal.home.salon, now))
-        until = _until(bundle, claims, principal, now)
+        until = self._until(bundle, claims, principal, now)
         match = asked_as(match, target.query)
         if match.route.kind is RouteKind.PASS:
             return Verdict(bundle=bundle, until=until)
@@ -741,11 +753,6 @@ def _offered(guarded: Guarded, route: Route) -> tuple[str, ...] | None:
         return require_handshake(guarded)
     require_no_upgrade(guarded)
     return None
-
-
-def _until(bundle: Bundle, claims: Claims, principal: Principal, now: Instant) -> Instant:
-    """Up to when a verdict on this person is good: their salons' clocks, and the token's end."""
-    return min(bundle.until(principal, now), claims.expires_at)
 
 
 def _as_it_is(message: str | bytes) -> str | bytes:
