@@ -67,11 +67,11 @@ from gateway.identity.claims import Claims
 from gateway.identity.credential import credential
 from gateway.identity.session import StandingPrincipal, require_current, require_standing
 from gateway.identity.verified import VerifiedTokens
-from gateway.mapping.asked_body import ASKING, require_body_answerable
+from gateway.mapping.asked_body import require_body_answerable
 from gateway.mapping.guard import Guarded, guard
 from gateway.mapping.parameters import Exact
 from gateway.mapping.query import asked_as, require_answerable
-from gateway.mapping.routes import Route, RouteKind, RouteMatch, find
+from gateway.mapping.routes import ASKING, Route, RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
 from gateway.mapping.websocket import require_handshake, require_no_upgrade, socket_headers
 from gateway.masking.cut import MAX_CUT_BODY, NO_SUCH_RECORD_DETAIL, Cut
@@ -244,11 +244,15 @@ class Pipeline:
                 guarded=guarded, target=target, entry=entry, claims=claims, principal=principal
             )
             verdict = Verdict(bundle=bundle, until=until, sight=sight)
-            entry, answer = (
-                await self._exchange(asked, principal, sight, verdict, sent, shadow)
-                if offered is None
-                else await self._open(asked, permit, verdict, offered, Reason.RULE_ALLOWS)
-            )
+            answer: Answer | Conversation
+            if offered is None:
+                entry, answer = await self._exchange(
+                    asked, principal, sight, verdict, sent, shadow
+                )
+            else:
+                shadow.overhear()
+                entry, answer = await self._open(asked, permit, verdict, offered, shadow.reason)
+            shadow.count(self.meter)
         except GatewayError as error:
             return await self._refuse(entry, error, window, started)
         except Exception as error:  # noqa: BLE001  # every one of them refuses
@@ -436,21 +440,19 @@ class Pipeline:
                 raise _applied_not_shown(error, entry.request_id) from error
             raise
         if seen.made is not None:
-            self._count_cut(sight, seen.made)
-        shadow.count(self.meter)
-        if isinstance(answer.body, bytes):
-            return entry, answer
-        asked = replace(asked, entry=entry, cuttable=seen.totals is not None)
+            self._count_cut(entry, seen.made.dropped)
+        asked = replace(asked, entry=entry)
         return entry, self._flowing(answer, asked, verdict, forwarded.close, seen.totals)
 
-    def _count_cut(self, sight: Sight, made: Cut) -> None:
-        resource = sight.match.route.resource.name
-        for field_class, count in made.dropped.items():
+    def _count_cut(self, entry: Entry, dropped: Mapping[str, int]) -> None:
+        """What left an answer, now that it is entered: values by class, and whole records."""
+        resource = entry.resource or "-"
+        for field_class, count in dropped.items():
             self.meter.dropped(resource, field_class, count)
-        if made.refused:
-            self.meter.records_refused(resource, made.refused)
-        if made.unmatched:
-            self.meter.records_unmatched(resource, made.unmatched)
+        if entry.refused:
+            self.meter.records_refused(resource, entry.refused)
+        if entry.unmatched:
+            self.meter.records_unmatched(resource, entry.unmatched)
 
     async def _pass(
         self,
@@ -485,8 +487,7 @@ class Pipeline:
             raise
         entry = replace(asked.entry, reason=reason, status=said.status)
         self._count(entry, started)
-        asked = replace(asked, entry=entry)
-        return self._flowing(said, asked, verdict, answer.close, None)
+        return self._flowing(said, replace(asked, entry=entry), verdict, answer.close, None)
 
     # -- while it flows -------------------------------------------------------------------
 
@@ -501,7 +502,7 @@ class Pipeline:
         """The answer; one that flows does so only as long as it may."""
         if isinstance(answer.body, bytes):
             return answer
-        flow = self.flows.begin(asked, verdict)
+        flow = self.flows.begin(replace(asked, cuttable=totals is not None), verdict)
 
         async def over() -> None:
             try:
@@ -599,11 +600,7 @@ class Pipeline:
                 hidden=tuple(sorted(totals.hidden)),
                 refused=totals.refused,
             )
-            resource = entry.resource or "-"
-            for field_class, count in totals.dropped.items():
-                self.meter.dropped(resource, field_class, count)
-            if totals.refused:
-                self.meter.records_refused(resource, totals.refused)
+            self._count_cut(entry, totals.dropped)
         try:
             await self.audit.append(entry)
         except GatewayError as failed:

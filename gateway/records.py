@@ -28,10 +28,9 @@ from gateway.domain.resource import Resource
 from gateway.domain.subject import Principal
 from gateway.domain.time import Instant
 from gateway.enforcer.index import READ
-from gateway.mapping.asked_body import ASKING
 from gateway.mapping.ids import ids_named
 from gateway.mapping.lookup import Lookup, lookup_target
-from gateway.mapping.routes import Route, RouteMatch
+from gateway.mapping.routes import ASKING, Route, RouteMatch
 from gateway.masking.cut import NO_SUCH_RECORD_DETAIL
 from gateway.masking.facts import FactReader
 from gateway.masking.judge import Judges, RecordJudge, judge_of

@@ -36,16 +36,17 @@ from gateway.domain.time import Instant
 from gateway.enforcer.index import READ
 from gateway.enforcer.ruling import Ruling
 from gateway.events import Event, emit
-from gateway.mapping.asked_body import ASKING, require_body_answerable
+from gateway.mapping.asked_body import require_body_answerable
 from gateway.mapping.query import require_answerable
-from gateway.mapping.routes import RouteMatch
+from gateway.mapping.routes import ASKING, RouteMatch
 from gateway.masking.coding import is_coded
 from gateway.masking.cut import MAX_CUT_BODY, Cut, cut_error
 from gateway.masking.facts import FactReader
-from gateway.masking.formats import cut_as
+from gateway.masking.formats import cut_as_steps
 from gateway.masking.judge import Judges, NodeOf, RecordJudge
 from gateway.masking.mediatype import content_fits
 from gateway.masking.plan import Node, Prefix
+from gateway.masking.steps import all_at_once
 from gateway.masking.walk import Walk
 from gateway.masking.writes import require_writable
 from gateway.ports import Meter, UpstreamAnswer
@@ -233,6 +234,11 @@ class Shadow:
             await self._heard.gather(MAX_CUT_BODY, monotonic)
         return self._heard
 
+    def overhear(self) -> None:
+        """What is opened is a WebSocket, whose messages nobody measures."""
+        if self._bench is not None and self._listens:
+            self.unknown = not self._bench.plan.nothing_to_do
+
     def measure(self, made: Cut | None) -> None:
         """Find out what all rules would take from the answer.
 
@@ -285,7 +291,7 @@ class Shadow:
     def _measure_records(self, bench: Bench, body: bytes) -> None:
         """Cut the answer by what all rules hide of it and those that count do not."""
         case = self.case
-        made = cut_as(
+        steps = cut_as_steps(
             case.match.route.format,
             body,
             replace(bench.plan, depends=True),
@@ -294,6 +300,7 @@ class Shadow:
             guards=_guards(bench) and not _guards(case.bench),
             columns=case.match.route.columns,
         )
+        made = all_at_once(steps)
         self._dropped.update(made.dropped)
         self.hides = made.hidden_fields
         self.refuses = made.refused
@@ -394,6 +401,9 @@ class Unobserved:
     async def hear(self, answer: UpstreamAnswer, monotonic: Callable[[], float]) -> UpstreamAnswer:  # noqa: ARG002  # as `Shadow`
         """See `Shadow`."""
         return answer
+
+    def overhear(self) -> None:
+        """See `Shadow`."""
 
     def measure(self, made: Cut | None) -> None:
         """See `Shadow`."""

@@ -33,12 +33,11 @@ from gateway.masking.coding import decoded_steps, is_coded
 from gateway.masking.cut import (
     MAX_CUT_BODY,
     NO_SUCH_RECORD_DETAIL,
-    SHORT_BODY,
     Cut,
     cut,
     cut_error_steps,
 )
-from gateway.masking.formats import cut_as, cut_as_steps
+from gateway.masking.formats import cut_as_steps
 from gateway.masking.mediatype import CONTENT_TYPES, content_fits
 from gateway.ports import UpstreamAnswer
 from gateway.records import Bench, changes
@@ -165,16 +164,6 @@ async def _cut(body: bytes, answer: UpstreamAnswer, sight: Sight) -> Cut:
     if not content_fits(answer.headers, route.format):
         raise UpstreamError(
             Reason.ANSWER_NOT_CUT, f"The CRM's answer is not {route.format}, as its adapter says."
-        )
-    if len(body) <= SHORT_BODY:
-        return cut_as(
-            route.format,
-            body,
-            bench.plan,
-            judge=bench.judge,
-            judges=bench.judges,
-            conditions=sight.conditions,
-            columns=route.columns,
         )
     return await taking_turns(
         cut_as_steps(

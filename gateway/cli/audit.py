@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from gateway.audit.entry import Phase
 from gateway.audit.verify import Report
 from gateway.backends.audit_directory import (
     Follower,
@@ -240,6 +241,8 @@ def _row(members: Mapping[str, Any]) -> Row:
     reason = members.get("reason", members["phase"])
     if "cause" in members:
         reason += f" ({members['cause']})"
+    if members["phase"] == Phase.END:
+        reason += " (end)"  # of what flowed: no answer of its own
     if members.get("exempt"):
         reason += " (exempt)"
     if "would" in members:

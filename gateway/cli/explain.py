@@ -20,6 +20,7 @@ from gateway.cli.reports import EVERY_OUTPUT, Check, Outcome, print_report
 from gateway.cli.say import known_app, known_roles, local, parse_moment
 from gateway.cli.trail import Unreadable, add_dir, directory_of, printable
 from gateway.domain.finding import Place
+from gateway.domain.http import SENDING
 from gateway.domain.subject import device_id, staff_id
 from gateway.tools.explain import Explanation, Question, explain, home_clock
 from gateway.tools.explain_entry import Asked, question_of
@@ -244,6 +245,7 @@ def sentences(answer: Explanation) -> list[str]:
     if answer.only:
         lines.append(f"  only     records with {answer.only}; others as if they did not exist")
     lines += [f"  kept     {sentence}" for sentence in answer.kept]
+    lines += [f"  needs    {sentence}" for sentence in answer.needs]
     lines += [f"  salon    {sentence}" for sentence in answer.elsewhere]
     if answer.exempt:
         lines.append("  exempt   outside the hours, let through for an exempt role, and counted")
@@ -252,7 +254,7 @@ def sentences(answer: Explanation) -> list[str]:
         unless = f" unless {field.unless}" if field.unless else ""
         why = f" ({why})" if field.by or not field.unless else ""
         lines.append(f"  hidden   {field.name}{unless}{why}")
-    if answer.unwritable and answer.question.method in {"POST", "PUT", "PATCH"}:
+    if answer.unwritable and answer.question.method in SENDING:
         lines.append(f"  unsent   {', '.join(answer.unwritable)} (may not be sent)")
     if answer.shown:
         lines.append(f"  shown    {', '.join(answer.shown)}")
@@ -284,6 +286,7 @@ def as_data(answer: Explanation) -> dict[str, Any]:
         "exempt": answer.exempt,
         "only": answer.only,
         "kept": list(answer.kept),
+        "needs": list(answer.needs),
         "elsewhere": list(answer.elsewhere),
         "hidden": {field.name: list(map(str, field.by)) for field in answer.hidden},
         "hidden_unless": {field.name: field.unless for field in answer.hidden if field.unless},

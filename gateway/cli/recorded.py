@@ -40,7 +40,7 @@ def lines_of(recorded: Recorded) -> Iterator[str]:
         "ids": ", ".join(recorded.ids),
         "sent": ", ".join(recorded.sent),
         "answer": _answer(recorded),
-        "rules": ", ".join(recorded.rules),
+        "rules": ", ".join(map(str, recorded.rules)),
         "window": recorded.window or "",
         "facts": ", ".join(recorded.facts),
         "record": _record(recorded),
@@ -90,7 +90,7 @@ def _record(recorded: Recorded) -> str:
 def _would(recorded: Recorded) -> str:
     said = []
     if recorded.would:
-        by = f" ({', '.join(recorded.would_by)})" if recorded.would_by else ""
+        by = f" ({', '.join(map(str, recorded.would_by))})" if recorded.would_by else ""
         said.append(f"would be refused: {recorded.would}{by}")
     if recorded.would_hide:
         said.append(f"would hide {', '.join(recorded.would_hide)}")

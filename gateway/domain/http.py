@@ -52,7 +52,16 @@ METHOD_OVERRIDES = frozenset(
         "x-method-override",
     }
 )
+# PHP reads ` `, `.` and `[` in a parameter's name as `_`, and `_method[]` as a list of it.
+_AS_UNDERSCORE = str.maketrans(dict.fromkeys(". [", "_"))
 MISSING = frozenset({404, 410})  # RFC 9110 15.5.5, 15.5.11
+
+
+def names_a_method(parameter: str) -> bool:
+    """Would a parameter of this name put another method in the place of the request's?"""
+    name = parameter.lower().strip(" ")
+    read_by_php = name.translate(_AS_UNDERSCORE).rstrip("]_")
+    return name in METHOD_OVERRIDES or read_by_php in METHOD_OVERRIDES
 
 
 class Format(StrEnum):
@@ -64,11 +73,14 @@ class Format(StrEnum):
     CSV = "csv"  # RFC 4180, with a header line
 
 
+def is_short(headers: Headers | tuple[tuple[bytes, bytes], ...]) -> bool:
+    """May this head be remembered? A stranger's may be large, before anybody has looked at it."""
+    return sum(len(value) for _, value in headers) <= SHORT_HEAD
+
+
 def fields_of(headers: Headers) -> Fields:
     """The headers by lower-case name, each with its values in order."""
-    # A stranger's may be large: kept before anybody has looked at it, it would fill the memory.
-    short = sum(len(value) for _, value in headers) <= SHORT_HEAD
-    return _kept_fields(headers) if short else _fields_of(headers)
+    return _kept_fields(headers) if is_short(headers) else _fields_of(headers)
 
 
 def _fields_of(headers: Headers) -> Fields:

@@ -31,8 +31,6 @@ from gateway.mapping.parameters import (
 )
 from gateway.mapping.routes import Route
 
-# What only asks, whatever the method: a search by POST.
-ASKING = frozenset({"list", "read", "search"})
 MAX_ASKED = 1_000  # places of one body: no screen has so many filters
 
 _NOTHING = AskedMember()

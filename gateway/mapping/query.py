@@ -14,14 +14,11 @@ HOUSE RULES
 from dataclasses import replace
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import METHOD_OVERRIDES
+from gateway.domain.http import names_a_method
 from gateway.domain.question import Condition
 from gateway.domain.reason import Reason
 from gateway.mapping.fits import Asking, require_fit, secret_of
 from gateway.mapping.routes import Route, RouteMatch, fold
-
-# What PHP reads as `_` in a parameter's name.
-_AS_UNDERSCORE = str.maketrans(dict.fromkeys(". [", "_"))
 
 
 def asked_as(match: RouteMatch, query: tuple[tuple[str, str], ...]) -> RouteMatch:
@@ -88,8 +85,7 @@ def require_answerable(
 
 
 def _is_disguised(name: str, route: Route) -> bool:
-    plain = name.lower().strip(" ").translate(_AS_UNDERSCORE)
-    if plain.rstrip("]_") in METHOD_OVERRIDES:
+    if names_a_method(name):
         return True
     # `sort[0]` is `sort` to whoever makes a list of it.
     return fold(name) in route.folded or fold(name.partition("[")[0]) in route.folded

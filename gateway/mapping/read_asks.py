@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from gateway.domain.fieldpath import ITEMS, FieldPath, parse_field_path
 from gateway.domain.http import SENDING
 from gateway.domain.resource import Resource, Vocabulary
-from gateway.mapping.asked_body import ASKING
 from gateway.mapping.family import SLOT, is_family
 from gateway.mapping.parameters import AskedMember, Parameter
 from gateway.mapping.read_query import (
@@ -26,6 +25,7 @@ from gateway.mapping.read_query import (
     read_family,
     read_parameter,
 )
+from gateway.mapping.routes import ASKING
 from gateway.mapping.shapes import ParameterShape, RouteShape
 from gateway.texts.yamltext import Key
 

@@ -11,9 +11,9 @@ from gateway.domain.fieldpath import ITEMS, FieldPath, parse_field_path
 from gateway.domain.finding import did_you_mean
 from gateway.domain.http import Format
 from gateway.domain.resource import Resource, Vocabulary
+from gateway.mapping.routes import ASKING
 from gateway.mapping.shapes import RouteShape
 
-ASKING = frozenset({"list", "read", "search"})  # what a POST may do and still only ask
 LISTS = frozenset({Format.NDJSON, Format.CSV})  # the answer is a list of records, always
 MAX_NESTED = 3  # records inside records, as deep as answers are cut
 

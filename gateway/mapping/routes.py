@@ -30,6 +30,8 @@ _SLOT_VALUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 
 
 ROOT = FieldPath(())  # the answer is one record
+# The actions that only ask, whatever the method: a search by POST.
+ASKING = frozenset({"list", "read", "search"})
 
 
 def fold(name: str) -> str:

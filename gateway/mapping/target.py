@@ -26,7 +26,7 @@ from functools import lru_cache
 from urllib.parse import quote, unquote_to_bytes
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import METHOD_OVERRIDES, CanonicalPath, CanonicalTarget
+from gateway.domain.http import CanonicalPath, CanonicalTarget, names_a_method
 from gateway.domain.reason import Reason
 from gateway.mapping.guard import Guarded
 
@@ -59,7 +59,6 @@ _OTHER_NAMES = re.compile(r":\$|~[0-9]")
 _IGNORED = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
-_AS_UNDERSCORE = str.maketrans(dict.fromkeys(". [", "_"))
 _MIDDLE_DOT = "\u30fb"  # stands between two words in Japanese; no code page folds it to ASCII
 
 
@@ -172,8 +171,7 @@ def _name(raw: str) -> str:
         raise _ambiguous("a parameter name is empty or holds a character that must not be raw")
     text = _decode(raw, _NAME_ENCODED)
     _require_steady(text)
-    # PHP reads ` `, `.` and `[` in a name as `_`, and `_method[]` as a list of that name.
-    if {text.lower(), text.lower().translate(_AS_UNDERSCORE).rstrip("]_")} & METHOD_OVERRIDES:
+    if names_a_method(text):
         raise _ambiguous("a parameter would put another method in the place of this one")
     return text
 

@@ -30,7 +30,7 @@ import msgspec
 
 from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.fieldpath import ITEMS
-from gateway.domain.http import Headers, MaskedBody
+from gateway.domain.http import MaskedBody
 from gateway.domain.question import Condition
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.record import RecordNote
@@ -44,7 +44,6 @@ from gateway.masking.envelope import (
     short_error,
 )
 from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge
-from gateway.masking.mediatype import json_media_type
 from gateway.masking.pieces import NotJsonError, require_utf8, require_utf8_steps
 from gateway.masking.plan import Plan
 from gateway.masking.steps import all_at_once
@@ -259,11 +258,6 @@ def cut_error_steps(body: bytes, plan: Plan, *, judges: Judges = NO_JUDGES) -> C
         return _result(b"", Walk(plan, careful=True))
     yield from walk.counts.add_up()
     return _result(made, walk)
-
-
-def content_is_json(headers: Headers) -> bool:
-    """Does the message say, once and in plain words, that its body is UTF-8 JSON?"""
-    return json_media_type(headers) is not None
 
 
 def _result(made: bytes, walk: Walk) -> Cut:

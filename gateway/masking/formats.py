@@ -8,11 +8,10 @@ from gateway.domain.fieldpath import FieldPath
 from gateway.domain.http import Format
 from gateway.domain.question import Condition
 from gateway.masking.columns import cut_table_steps
-from gateway.masking.cut import Cut, cut, cut_steps
+from gateway.masking.cut import SHORT_BODY, Cut, cut, cut_steps
 from gateway.masking.judge import NO_JUDGES, Judges, RecordJudge
 from gateway.masking.lines import cut_lines_steps
 from gateway.masking.plan import Plan
-from gateway.masking.steps import all_at_once
 
 NO_COLUMNS: Mapping[str, FieldPath] = MappingProxyType({})
 
@@ -28,7 +27,7 @@ def cut_as_steps(
     conditions: tuple[Condition, ...] = (),
     columns: Mapping[str, FieldPath] = NO_COLUMNS,
 ) -> Generator[None, None, Cut]:
-    """Cut an answer; a caller may pause wherever this yields.
+    """Cut an answer; a caller may pause wherever this yields. What is short is cut in one go.
 
     Args:
         wanted: what the route's adapter says of its answers.
@@ -46,45 +45,22 @@ def cut_as_steps(
         ValueError: events are cut one by one while they flow (`events.py`).
     """
     match wanted:
+        case Format.JSON if len(body) <= SHORT_BODY:
+            return cut(
+                body, plan, judge=judge, judges=judges, guards=guards, conditions=conditions
+            )
         case Format.JSON:
-            return cut_steps(
+            steps = cut_steps(
                 body, plan, judge=judge, judges=judges, guards=guards, conditions=conditions
             )
         case Format.NDJSON:
-            return cut_lines_steps(body, plan, judge=judge, judges=judges, conditions=conditions)
+            steps = cut_lines_steps(body, plan, judge=judge, judges=judges, conditions=conditions)
         case Format.CSV:
-            return cut_table_steps(
+            steps = cut_table_steps(
                 body, plan, columns=columns, judge=judge, judges=judges, conditions=conditions
             )
         case Format.EVENTS:
             raise ValueError("a stream of events is cut as it flows, not whole")
         case _:
             assert_never(wanted)
-
-
-def cut_as(
-    wanted: Format,
-    body: bytes,
-    plan: Plan,
-    *,
-    judge: RecordJudge | None = None,
-    judges: Judges = NO_JUDGES,
-    guards: bool | None = None,
-    conditions: tuple[Condition, ...] = (),
-    columns: Mapping[str, FieldPath] = NO_COLUMNS,
-) -> Cut:
-    """`cut_as_steps` in one go; nobody waits for it if the body is a `SHORT_BODY`."""
-    if wanted is Format.JSON:
-        return cut(body, plan, judge=judge, judges=judges, guards=guards, conditions=conditions)
-    return all_at_once(
-        cut_as_steps(
-            wanted,
-            body,
-            plan,
-            judge=judge,
-            judges=judges,
-            guards=guards,
-            conditions=conditions,
-            columns=columns,
-        )
-    )
+    return (yield from steps)

@@ -9,7 +9,7 @@ from typing import Any
 from aiohttp.http import RawRequestMessage
 
 from gateway.domain.errors import RequestError
-from gateway.domain.http import HEADS_KEPT, SHORT_HEAD, Headers, Inbound
+from gateway.domain.http import HEADS_KEPT, Headers, Inbound, is_short
 from gateway.domain.reason import Reason
 from gateway.proxy.limits import PortLimits
 
@@ -41,8 +41,7 @@ def inbound_of(message: RawRequestMessage, transport: asyncio.Transport | None) 
 
 
 def _as_text(raw: RawHeaders) -> Headers:
-    short = sum(len(value) for _, value in raw) <= SHORT_HEAD
-    return _kept_text(raw) if short else _text_of(raw)
+    return _kept_text(raw) if is_short(raw) else _text_of(raw)
 
 
 def _text_of(raw: RawHeaders) -> Headers:

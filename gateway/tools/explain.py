@@ -30,6 +30,7 @@ from gateway.identity.claims import Claims
 from gateway.identity.principal import resolve
 from gateway.identity.session import CurrentPrincipal, require_standing
 from gateway.mapping.guard import WireLimits, guard
+from gateway.mapping.parameters import Exact
 from gateway.mapping.query import asked_as, require_answerable
 from gateway.mapping.routes import Route, RouteKind, RouteMatch, find
 from gateway.mapping.target import canonical
@@ -111,6 +112,7 @@ class Explanation:
         would_change: sentences about what would turn the answer.
         observed: sentences about what rules would do besides that are only observed yet.
         kept: sentences about which records of the answer stay, for what the question asks.
+        needs: sentences about what else decides, which no policy tells: each with its reason.
     """
 
     question: Question
@@ -133,6 +135,7 @@ class Explanation:
     opened_by: Mapping[str, tuple[RuleRef, ...]] = field(default_factory=dict)
     observed: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -157,7 +160,8 @@ def explain(bundle: Bundle, question: Question, *, advise: bool = True) -> Expla
     except GatewayError as error:
         return replace(explanation, stops=(_stop(error),))
     if match is not None and match.route.kind is RouteKind.PUBLIC:
-        return replace(explanation, route=match.route.template)  # nobody asks who it is
+        # Nobody asks who it is.
+        return replace(explanation, route=match.route.template, needs=tuple(_needs(match.route)))
     try:
         principal = resolve(_claims(question), bundle.people)
     except GatewayError as error:
@@ -168,6 +172,7 @@ def explain(bundle: Bundle, question: Question, *, advise: bool = True) -> Expla
     if match is None:
         detail = "no route of the adapter fits; `salon-gateway audit unmapped` lists such requests"
         return replace(explanation, stops=(*stops, Stop(reason=Reason.UNMAPPED, detail=detail)))
+    explanation = replace(explanation, needs=tuple(_needs(match.route)))
     if match.route.kind is not RouteKind.RULED:
         return replace(explanation, route=match.route.template, stops=tuple(stops))
     trial = bundle.trial(principal, question.at)
@@ -266,6 +271,18 @@ def _decided(
         opened_by=_opened_by(bundle, principal, post, resource, inside, question.sends, state),
         kept=tuple(map(_kept, conditions)),
     )
+
+
+def _needs(route: Route) -> Iterator[str]:
+    """What the pipeline asks besides, of the request's form or of what went before it."""
+    if route.websocket:
+        yield f"it must open a WebSocket, or it is refused: {Reason.WEBSOCKET_ONLY}"
+    for parameter in route.query.values():
+        if isinstance(parameter, Exact):
+            yield (
+                f"at most {parameter.allowance} such look-ups in any hour, for each person, or it"
+                f" is refused: {Reason.BUDGET_SPENT}"
+            )
 
 
 def _kept(condition: Condition) -> str:

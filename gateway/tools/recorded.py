@@ -6,19 +6,16 @@ has a `Left` that says why.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 
-from gateway.audit.entry import MAX_PATH_CHARACTERS, Phase
-from gateway.domain.access import WindowState
+from gateway.audit.entry import MAX_PATH_CHARACTERS, Entry, Phase
 from gateway.domain.http import BODYLESS, MISSING
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.record import RecordNote
-from gateway.domain.subject import DeviceId, Role, StaffId
-from gateway.domain.time import Instant
+from gateway.domain.ruleref import RuleRef
 
 LET_THROUGH: Final = frozenset({Reason.RULE_ALLOWS, Reason.WOULD_DENY})
 # Refused for something that an entry tells enough of to ask again.
@@ -38,6 +35,7 @@ JUDGED: Final = frozenset(
 )
 
 
+_ROWS: Final = ("rules", "would_by")
 _NO_ANSWER: Final = frozenset({Phase.INTENT, Phase.TALLY, Phase.END})
 
 
@@ -86,52 +84,17 @@ _LEFT: Final[Mapping[Reason, Left]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recorded:
-    """The line with which a request was answered; the members are those of `Entry`.
+class Recorded(Entry, frozen=True, kw_only=True):
+    """The line with which a request was answered.
 
     Attributes:
-        rules, would_by: as written: `salon_rules.csv:41` of the policy of then.
+        phase, status, reason: as of every such line.
+        rules, would_by: of the policy of then; they may stand elsewhere now.
     """
 
-    request_id: str
-    at: Instant
-    method: str
-    peer: str
-    policy: str
-    reason: Reason
+    phase: Phase = Phase.ANSWER
     status: int = 0
-    path: str | None = None
-    route: str | None = None
-    resource: str | None = None
-    action: str | None = None
-    record: str | None = None
-    staff: StaffId | None = None
-    salon: str | None = None
-    roles: tuple[Role, ...] = ()
-    narrowed_to: tuple[Role, ...] = ()
-    device: DeviceId | None = None
-    app: str | None = None
-    unplaced: bool = False
-    window: WindowState | None = None
-    exempt: bool = False
-    cause: Cause | None = None
-    rules: tuple[str, ...] = ()
-    sent: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    facts: tuple[str, ...] = ()
-    record_salon: str | None = None
-    record_facts: tuple[str, ...] = ()
-    refused: int = 0
-    unmatched: int = 0
-    would: Reason | None = None
-    would_by: tuple[str, ...] = ()
-    would_hide: tuple[str, ...] = ()
-    would_refuse: int = 0
-    shown: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
-    whole: bool = False
-    suppressed: int = 0
+    reason: Reason
 
     @property
     def let_through(self) -> bool:
@@ -173,9 +136,16 @@ def parse_recorded(members: Mapping[str, Any]) -> Recorded | None:
     if members.get("kind") != "entry" or members.get("phase") in _NO_ANSWER:
         return None
     try:
-        return msgspec.convert(members, Recorded)
-    except msgspec.ValidationError as error:
+        rows = {name: [_row(text) for text in members.get(name, ())] for name in _ROWS}
+        return msgspec.convert({**members, **rows}, Recorded)
+    except (msgspec.ValidationError, TypeError, ValueError) as error:
         raise ValueError(f"the entry is of another form: {error}") from None
+
+
+def _row(text: str) -> RuleRef:
+    """`salon_rules.csv:41`, as `RuleRef` writes it."""
+    file, _, line = text.rpartition(":")
+    return RuleRef(file, int(line))
 
 
 def left_out(recorded: Recorded) -> Left | None:

@@ -334,7 +334,7 @@ async def test_from_its_day_on_everything_counts():
 
 
 @pytest.mark.parametrize(
-    "broken", ["seat", "inside", "require_answerable", "cut_as", "FactReader"]
+    "broken", ["seat", "inside", "require_answerable", "cut_as_steps", "FactReader"]
 )
 @pytest.mark.parametrize("bundle", [PHONES, EVERYTHING], ids=["a rule", "everything"])
 async def test_whatever_fails_is_logged_and_counted_and_the_answer_goes_out(
