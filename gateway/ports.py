@@ -4,7 +4,7 @@ Each has one contract suite in tests/contract/ that every implementation runs. N
 them decides anything. All of them fail by raising the error named here, in bounded time.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -98,6 +98,89 @@ class EpochStore(Protocol):
     async def close(self) -> None:
         """Release connections and files."""
         ...
+
+
+class Kind(StrEnum):
+    """What a document of the state is about."""
+
+    LOCK = "lock"  # by person: locked, or seen out
+    ACCOUNT = "account"  # by person: how they sign in
+    ATTEMPTS = "attempts"  # how often a sign-in failed lately
+    SIGN_IN = "sign_in"  # a session of the console
+    LEARNED = "learned"  # by keyed hash: a credential that the CRM issued
+    DEVICE = "device"  # by device: seen when, approved by whom
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A document as the store has it.
+
+    Attributes:
+        revision: of this key, from 1, one more with each write.
+    """
+
+    value: bytes
+    revision: int
+
+
+class DocumentStore(Protocol):
+    """Small documents, by kind and key: what the gateway was told, or has learned, of people.
+
+    Every write compares and sets: it says which revision it replaces, and nothing is written
+    if that is not the one that stands there. What expires is gone at that instant, and never
+    told again. A document has at most MAX_DOCUMENT_BYTES, a key is 1 to 200 printable ASCII
+    characters; ValueError otherwise.
+
+    A store that lost its memory must not tell `None` for what was a lock: where it can lose it
+    (a flushed or replaced Redis), it raises StateUnavailableError until an operator has said
+    `salon-gateway state repair`.
+
+    Every method raises StateUnavailableError when the store cannot answer in time.
+    """
+
+    async def get(self, kind: Kind, key: str, now: Instant) -> Kept | None:
+        """The document, or None if there is none (any more)."""
+        ...
+
+    async def put(
+        self,
+        kind: Kind,
+        key: str,
+        value: bytes,
+        *,
+        replaces: int | None,
+        now: Instant,
+        expires: Instant | None = None,
+    ) -> Kept | None:
+        """Write it, durably; None = another one stands there than `replaces` says.
+
+        `replaces` is the revision that was read, None where there was none; `expires` is when it
+        is gone by itself, None = never.
+        """
+        ...
+
+    async def remove(self, kind: Kind, key: str, *, replaces: int, now: Instant) -> bool:
+        """Remove it; False = another one, or none, stands there. Nothing is removed then."""
+        ...
+
+    async def all(self, kind: Kind, now: Instant) -> Mapping[str, Kept]:
+        """Every document of a kind, by key."""
+        ...
+
+    async def version(self) -> int | str:
+        """As EpochStore's: another value whenever any document may have changed."""
+        ...
+
+    async def check(self) -> None:
+        """Raise StateUnavailableError unless the store can answer now."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections and files."""
+        ...
+
+
+MAX_DOCUMENT_BYTES = 16 * 2**10
 
 
 class UpstreamAnswer(Protocol):

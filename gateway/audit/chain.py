@@ -130,6 +130,8 @@ def entry_body(entry: Entry) -> bytes:
             "hidden": entry.hidden,
             "whole": entry.whole,
             "suppressed": entry.suppressed,
+            "act": entry.act,
+            "whom": entry.whom,
             "policy": entry.policy,
         }
     )

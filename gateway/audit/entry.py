@@ -8,6 +8,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from gateway.domain.access import WindowState
+from gateway.domain.act import Act
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import DeviceId, Role, StaffId
@@ -23,6 +24,7 @@ class Phase(StrEnum):
     INTENT = "intent"  # a write, entered before it is forwarded
     TALLY = "tally"  # no request: `suppressed` refusals that no other line stands for
     END = "end"  # of an answer that flowed: what it showed in all, and what ended it
+    ACT = "act"  # no request to the CRM: somebody was locked, logged out, let in, ...
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -56,6 +58,8 @@ class Entry(Struct, frozen=True, kw_only=True):
             fields of the answer, kept back so many more of its records.
         shown, hidden: field names, sorted, of answers that were cut; () otherwise.
         suppressed: how many earlier refusals of unidentified callers this line stands for.
+        act, whom: what `staff` did, and to whom, if to anybody. With `staff` None somebody on
+            the gateway's own machine did it.
     """
 
     request_id: str
@@ -97,3 +101,5 @@ class Entry(Struct, frozen=True, kw_only=True):
     hidden: tuple[str, ...] = ()
     whole: bool = False
     suppressed: int = 0
+    act: Act | None = None
+    whom: StaffId | None = None
