@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from msgspec import Struct
+
 from gateway.audit.entry import Entry
 from gateway.domain.access import WindowState
 from gateway.domain.decision import Clearance
@@ -117,10 +119,12 @@ class Kept:
 
     Attributes:
         revision: of this key, from 1, one more with each write.
+        expires: when it is gone by itself; None = never. To the millisecond, rounded down.
     """
 
     value: bytes
     revision: int
+    expires: Instant | None = None
 
 
 class DocumentStore(Protocol):
@@ -286,8 +290,7 @@ class AuditTrail(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Labels:
+class Labels(Struct, frozen=True, kw_only=True):
     """The labels of one answered request: all of closed sets, none of them a person or path."""
 
     role: Role | None

@@ -21,6 +21,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 
 from gateway.audit.entry import Entry
 from gateway.domain.time import Instant
@@ -89,52 +90,12 @@ def entry_body(entry: Entry) -> bytes:
     Raises:
         ValueError: the entry is longer than a line may be.
     """
-    return _encode(
-        {
-            "kind": "entry",
-            "at": stamp(entry.at),
-            "request_id": entry.request_id,
-            "phase": entry.phase,
-            "method": entry.method,
-            "path": entry.path,
-            "route": entry.route,
-            "resource": entry.resource,
-            "action": entry.action,
-            "record": entry.record,
-            "ids": entry.ids,
-            "sent": entry.sent,
-            "staff": entry.staff,
-            "salon": entry.salon,
-            "roles": entry.roles,
-            "narrowed_to": entry.narrowed_to,
-            "device": entry.device,
-            "app": entry.app,
-            "peer": entry.peer,
-            "unplaced": entry.unplaced,
-            "window": entry.window,
-            "exempt": entry.exempt,
-            "status": entry.status,
-            "reason": entry.reason,
-            "cause": entry.cause,
-            "rules": tuple(map(str, entry.rules)),
-            "facts": entry.facts,
-            "record_salon": entry.record_salon,
-            "record_facts": entry.record_facts,
-            "refused": entry.refused,
-            "unmatched": entry.unmatched,
-            "would": entry.would,
-            "would_by": tuple(map(str, entry.would_by)),
-            "would_hide": entry.would_hide,
-            "would_refuse": entry.would_refuse,
-            "shown": entry.shown,
-            "hidden": entry.hidden,
-            "whole": entry.whole,
-            "suppressed": entry.suppressed,
-            "act": entry.act,
-            "whom": entry.whom,
-            "policy": entry.policy,
-        }
-    )
+    members = {"kind": "entry"} | {n: v for n, v in asdict(entry).items() if v}
+    members["at"] = stamp(entry.at)
+    for name in ("rules", "would_by"):
+        if name in members:
+            members[name] = tuple(map(str, members[name]))
+    return _encode(members)
 
 
 def head_body(head: Head) -> bytes:
@@ -221,14 +182,13 @@ def parse_head(raw: bytes) -> Mapping[str, Any]:
 
 
 def _encode(members: Mapping[str, Any]) -> bytes:
-    """Canonical JSON without the closing brace. Empty members (None, "", (), 0, False) go."""
-    kept = {name: value for name, value in members.items() if value}
+    """Canonical JSON without the closing brace."""
     try:
-        data = msgspec.json.encode(kept)
+        data = msgspec.json.encode(members)
     except UnicodeEncodeError:
         # Half a surrogate pair: bytes of a raw path that were no UTF-8. An entry is never
         # lost for its spelling: they stand as `\udc80` in the text.
-        data = msgspec.json.encode({name: _spelled(value) for name, value in kept.items()})
+        data = msgspec.json.encode({name: _spelled(value) for name, value in members.items()})
     if len(data) > MAX_LINE_BYTES - 256:  # room for `n`, `prev` and `hash`
         raise ValueError("the entry is too long for a line")
     return data[:-1]

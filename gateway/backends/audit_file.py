@@ -17,6 +17,7 @@ import contextlib
 import os
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -54,6 +55,8 @@ class FileAuditTrail:
         self._timeout_seconds = timeout_seconds
         self._loop = asyncio.get_running_loop()
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()  # None: the end
+        self._waiting: deque[tuple[float, asyncio.Future[None]]] = deque()  # due when, and what
+        self._alarm: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._closing = False
         self._failing = False
@@ -150,19 +153,38 @@ class FileAuditTrail:
         except TimeoutError:
             raise AuditUnavailableError("the audit trail did not close in time") from None
         self._thread.join()  # it has nothing left to do
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
 
     async def _ask(self, body: bytes | None) -> None:
         if self._closing:
             raise AuditUnavailableError("the audit trail is closed")
         if self._queue.qsize() >= MAX_WAITING:
             raise AuditUnavailableError("too many audit entries are waiting for the disk")
-        job = _Job(body, self._loop.create_future())
-        self._queue.put(job)
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await job.done
-        except TimeoutError:
-            raise AuditUnavailableError("the audit entry was not written in time") from None
+        done = self._loop.create_future()
+        self._queue.put(_Job(body, done))
+        self._expect(done)
+        await done
+
+    def _expect(self, done: "asyncio.Future[None]") -> None:
+        """Fail it unless it is settled in time. One alarm serves all: they are due in order."""
+        waiting = self._waiting
+        while waiting and waiting[0][1].done():
+            waiting.popleft()
+        waiting.append((self._loop.time() + self._timeout_seconds, done))
+        if self._alarm is None:
+            self._alarm = self._loop.call_at(waiting[0][0], self._ring)
+
+    def _ring(self) -> None:
+        """Fail what is overdue, and look again when the next one is."""
+        now, waiting = self._loop.time(), self._waiting
+        while waiting and (waiting[0][1].done() or waiting[0][0] <= now):
+            _, done = waiting.popleft()
+            if not done.done():
+                late = AuditUnavailableError("the audit entry was not written in time")
+                done.set_exception(late)
+        self._alarm = self._loop.call_at(waiting[0][0], self._ring) if waiting else None
 
     # Below: the writer thread.
 

@@ -73,14 +73,11 @@ class Format(StrEnum):
     CSV = "csv"  # RFC 4180, with a header line
 
 
-def is_short(headers: Headers | tuple[tuple[bytes, bytes], ...]) -> bool:
-    """May this head be remembered? A stranger's may be large, before anybody has looked at it."""
-    return sum(len(value) for _, value in headers) <= SHORT_HEAD
-
-
 def fields_of(headers: Headers) -> Fields:
     """The headers by lower-case name, each with its values in order."""
-    return _kept_fields(headers) if is_short(headers) else _fields_of(headers)
+    # A stranger's may be large: kept before anybody has looked at it, it would fill the memory.
+    short = len("".join([value for _, value in headers])) <= SHORT_HEAD
+    return _kept_fields(headers) if short else _fields_of(headers)
 
 
 def _fields_of(headers: Headers) -> Fields:

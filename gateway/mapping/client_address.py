@@ -37,9 +37,11 @@ def client_address(peer: str, headers: Headers, trusted: tuple[Network, ...]) ->
         headers: of the request, as they came.
         trusted: the proxies whose word is taken.
     """
+    if not trusted:
+        return _spelled(peer)
     address = _plain(peer)
     if address is None or not _among(address, trusted):
-        return None if address is None else str(address)
+        return _spelled(peer)
     hops = [
         hop.strip(" \t")
         for name, value in headers
@@ -51,7 +53,7 @@ def client_address(peer: str, headers: Headers, trusted: tuple[Network, ...]) ->
         if address is None:
             return None
         if not _among(address, trusted):
-            return str(address)
+            return _spelled(hop)
     return None
 
 
@@ -108,6 +110,13 @@ def _plain(text: str) -> IPv4Address | IPv6Address | None:
             return None
         return address.ipv4_mapped or address
     return address
+
+
+@lru_cache(maxsize=4096)
+def _spelled(text: str) -> str | None:
+    """The address in its one spelling."""
+    address = _plain(text)
+    return None if address is None else str(address)
 
 
 def _among(address: IPv4Address | IPv6Address | None, networks: tuple[Network, ...]) -> bool:

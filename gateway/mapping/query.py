@@ -11,7 +11,7 @@ HOUSE RULES
 - What a parameter asks about is decided by its declaration alone (`fits.py`).
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from gateway.domain.errors import RequestError
 from gateway.domain.http import names_a_method

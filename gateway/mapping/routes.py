@@ -20,6 +20,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 from gateway.domain.fieldpath import FieldPath
 from gateway.domain.http import CanonicalTarget, Format
 from gateway.domain.resource import Resource
@@ -112,8 +114,7 @@ class Route:
         object.__setattr__(self, "folded", names)  # frozen, so once is enough
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RouteMatch:
+class RouteMatch(Struct, frozen=True, kw_only=True):
     """A route and the record id the path names."""
 
     route: Route

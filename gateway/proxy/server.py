@@ -25,7 +25,6 @@ from gateway.domain.reason import STATUS, Reason
 from gateway.domain.time import Instant
 from gateway.events import Event, emit
 from gateway.proxy.body import WireBody
-from gateway.proxy.head import inbound_of, require_plain_head
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.refusals import render, render_problem
 from gateway.proxy.reply import require_sendable, send
@@ -55,6 +54,18 @@ class RunsRequests(Protocol):
         ...
 
 
+class AnswersOwn(Protocol):
+    """What answers the gateway's own addresses on this port. It promises not to raise."""
+
+    async def answer(self, inbound: Inbound, body: BodySource) -> Outcome | None:
+        """Answer a request; None = it is for the pipeline."""
+        ...
+
+    async def renewed(self, inbound: Inbound, answer: Answer) -> Answer:
+        """The answer, with a new session for somebody whose own grows old."""
+        ...
+
+
 class GuardedServer:
     """One listening guarded port.
 
@@ -64,6 +75,7 @@ class GuardedServer:
         ssl_context: TLS to the clients; None = plain HTTP (a TLS end point stands before us).
         limits: sizes and times.
         socket_limits: the same of a WebSocket.
+        own: the sign-in; None = everything is for the pipeline.
         on_shell_refusal: told the reason of every refusal that the pipeline did not make:
             requests the parser or the shell could not accept, and failures of the pipeline.
     """
@@ -76,9 +88,11 @@ class GuardedServer:
         ssl_context: ssl.SSLContext | None = None,
         limits: PortLimits | None = None,
         socket_limits: SocketLimits | None = None,
+        own: AnswersOwn | None = None,
         on_shell_refusal: Callable[[Reason], None] | None = None,
     ) -> None:
         self._pipeline = pipeline
+        self._sign_in = own
         self._now = now
         self._ssl = ssl_context
         self._limits = limits or PortLimits()
@@ -97,8 +111,13 @@ class GuardedServer:
         """Connections closed at once because there were too many."""
         return self._wire.turned_away if self._wire is not None else 0
 
-    async def start(self, host: str, port: int) -> int:
+    async def start(self, host: str, port: int, *, reuse_port: bool = False) -> int:
         """Listen; returns the actual port, which differs when `port` is 0.
+
+        Args:
+            host: where.
+            port: where.
+            reuse_port: other processes listen there, too; the system shares connections out.
 
         Raises:
             ParserMissingError: aiohttp's C parser is not in use.
@@ -110,6 +129,7 @@ class GuardedServer:
             self._wire,
             host,
             port,
+            reuse_port=reuse_port or None,
             ssl=self._ssl,
             ssl_handshake_timeout=self._limits.handshake_seconds if self._ssl else None,
             ssl_shutdown_timeout=_CLOSE_SECONDS if self._ssl else None,
@@ -151,7 +171,7 @@ class GuardedServer:
                 self._idle.set()
 
     async def _serve(self, request: WireRequest) -> web.StreamResponse:
-        inbound = inbound_of(request.raw, request.transport)
+        inbound = request.heads.inbound_of(request.raw, request.transport)
         body = WireBody(request, self._limits)
         outcome = await self._judge(request, inbound, body)
         answer, last = await self._worded(outcome, request, inbound)
@@ -162,10 +182,14 @@ class GuardedServer:
 
     async def _judge(self, request: WireRequest, inbound: Inbound, body: WireBody) -> Outcome:
         try:
-            require_plain_head(request.raw, self._limits)
+            request.heads.require_plain(request.raw)
         except RequestError as error:
             return self._own(error.reason, error.detail)
         try:
+            if self._sign_in is not None:
+                own = await self._sign_in.answer(inbound, body)
+                if own is not None:
+                    return own
             return await self._pipeline.run(inbound, body)
         except Exception as error:  # noqa: BLE001  # the last door: a refusal, never a stack trace
             emit(Event.PIPELINE_FAILED, error)
@@ -205,11 +229,14 @@ class GuardedServer:
         """An answer that can be sent, and whether the connection ends with it."""
         try:
             if isinstance(outcome, Refusal):
-                answer = render(outcome, inbound, now=self._now())
+                sign_in = self._sign_in is not None
+                answer = render(outcome, inbound, now=self._now(), sign_in=sign_in)
                 return answer, outcome.reason in _CLOSING
             if isinstance(outcome, Conversation):
                 require_acceptable(outcome, request, inbound)
             else:
+                if self._sign_in is not None:
+                    outcome = await self._sign_in.renewed(inbound, outcome)
                 require_sendable(outcome)
         except Exception as error:  # noqa: BLE001  # as above; the plain form needs no template
             emit(Event.ANSWER_INVALID, error)

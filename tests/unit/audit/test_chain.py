@@ -19,6 +19,7 @@ from gateway.audit.chain import (
 )
 from gateway.audit.entry import Entry, Phase
 from gateway.domain.access import WindowState
+from gateway.domain.act import Act
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.ruleref import RuleRef
 from gateway.domain.subject import DeviceId, Role, StaffId
@@ -74,6 +75,8 @@ def a_full_entry():
         shown=("name",),
         hidden=("phone",),
         suppressed=3,
+        act=Act.LOCK,
+        whom=StaffId("staff:ken"),
     )
 
 
