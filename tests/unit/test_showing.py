@@ -444,6 +444,51 @@ async def test_a_websocket_opens_nowhere_else_and_nothing_else_opens_one(gate):
     assert gate.crm.sent == []
 
 
+def observing(*rows):
+    """The policy of this file with rows that are only observed."""
+    observe = "rules:\n" + "".join(
+        f'  - {{rule: "{row}", enforce_from: 2027-12-01}}\n' for row in rows
+    )
+    files = FILES | {"rules": "".join(f"{row}\n" for row in rows) + RULES}
+    return build(
+        Sources(
+            **{p: SourceFile(name=f"{p}.x", data=text.encode()) for p, text in files.items()},
+            model=source("policies/model.conf"),
+            apps=("backoffice",),
+            observe=SourceFile(name="observe.yaml", data=observe.encode()),
+        )
+    )
+
+
+async def test_an_observed_deny_lets_a_conversation_open_and_says_so(gate):
+    gate.bundle = observing("p, role:stylist, note, list, , deny")
+    talking = await talk(gate, "/chat")
+    (entry,) = gate.trail.entries
+    assert (entry.status, entry.reason, entry.would) == (
+        101, Reason.WOULD_DENY, Reason.RULE_DENIES,
+    )  # fmt: skip
+    assert gate.meter.named("would_deny") == [("role:stylist", "note", "list", Reason.RULE_DENIES)]
+    await talking.client.leave(1000)
+    await talking.running
+
+
+@pytest.mark.parametrize(
+    ("target", "row", "unknown"),
+    [
+        ("/live", "p, role:anyone, client.contact, read, , deny", ["client"]),
+        ("/chat", "p, role:stylist, client, create, , deny", []),
+    ],
+)
+async def test_what_observed_rules_would_hide_of_messages_is_counted_as_unknown(
+    gate, target, row, unknown
+):
+    gate.bundle = observing(row)
+    talking = await talk(gate, target)
+    assert [name for (name,) in gate.meter.named("would_unknown")] == unknown
+    await talking.client.leave(1000)
+    await talking.running
+
+
 async def test_without_room_for_an_entry_no_websocket_opens(gate):
     crm = MemoryChannel()
 

@@ -10,9 +10,10 @@ from gateway.audit.entry import Entry, Phase
 from gateway.backends.audit_directory import Follower, list_trail
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.cli import audit
+from gateway.domain.act import Act
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.ruleref import RuleRef
-from gateway.domain.subject import StaffId
+from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import Instant
 
 AT = Instant(datetime(2026, 11, 21, 11, 31, tzinfo=UTC))
@@ -123,6 +124,65 @@ def test_tail_says_why_strangers_were_refused_and_how_many_more(tmp_path, capsys
     enter(tmp_path, stranger)
     run("tail", "--dir", tmp_path)
     assert "unauthenticated (expired) +12 more" in capsys.readouterr().out
+
+
+def test_tail_marks_the_end_of_what_flowed(tmp_path, capsys):
+    enter(tmp_path, an_entry(), an_entry(1, phase=Phase.END, status=None))
+    run("tail", "--dir", tmp_path)
+    begun, ended = capsys.readouterr().out.splitlines()
+    assert "(end)" not in begun
+    assert "rule_allows (end)" in ended
+
+
+def an_act(number, act, **changes):
+    entry = Entry(
+        request_id=f"a{number}",
+        at=Instant(AT + timedelta(seconds=number)),
+        phase=Phase.ACT,
+        method="-",
+        peer="192.0.2.1",
+        policy="p",
+        staff=StaffId("staff:hana"),
+        act=act,
+        whom=StaffId("staff:mei"),
+    )
+    return structs.replace(entry, **changes)
+
+
+def test_tail_shows_who_did_what_to_whom(tmp_path, capsys):
+    enter(
+        tmp_path,
+        an_act(1, Act.LOCK),
+        an_act(2, Act.LOG_OUT, device=DeviceId("phone-1")),
+        an_act(3, Act.OFFBOARD, staff=None, peer="-"),
+        an_act(4, Act.SIGN_IN, whom=None, staff=StaffId("staff:mei")),
+    )
+    assert run("tail", "--dir", tmp_path) == 0
+    told = [line.split()[2:] for line in capsys.readouterr().out.splitlines()]
+    assert told == [
+        ["staff:hana", "lock", "staff:mei", "-", "-", "act", "-"],
+        ["staff:hana", "log_out", "staff:mei", "on", "phone-1", "-", "-", "act", "-"],
+        ["(command", "line)", "offboard", "staff:mei", "-", "-", "act", "-"],
+        ["staff:mei", "sign_in", "-", "-", "act", "-"],
+    ]
+
+
+def test_tail_shows_only_acts_and_all_acts_of_a_person_or_on_them(tmp_path, capsys):
+    mine = an_act(2, Act.UNLOCK, staff=StaffId("staff:mei"), whom=StaffId("staff:ken"))
+    others = an_act(3, Act.LOCK, whom=StaffId("staff:ken"))
+    enter(tmp_path, an_entry(0), an_act(1, Act.LOCK), mine, others)
+    run("tail", "--dir", tmp_path, "--acts", output="json")
+    found = [json.loads(line)["request_id"] for line in capsys.readouterr().out.splitlines()]
+    assert found == ["a1", "a2", "a3"]
+    run("tail", "--dir", tmp_path, "--acts", "--staff", "mei", output="json")
+    found = [json.loads(line)["request_id"] for line in capsys.readouterr().out.splitlines()]
+    assert found == ["a1", "a2"]
+
+
+def test_an_act_is_nothing_unmapped(tmp_path, capsys):
+    enter(tmp_path, an_act(1, Act.LOCK))
+    run("unmapped", "--dir", tmp_path)
+    assert capsys.readouterr().out == "nothing was refused as unmapped\n"
 
 
 def test_tail_shows_what_would_have_been(tmp_path, capsys):

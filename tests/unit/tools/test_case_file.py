@@ -148,8 +148,8 @@ def test_nothing_hidden_is_not_the_same_as_not_asked():
             ),
         ),
         (
-            {"decision": "deny", "reason": "closed"},
-            "unknown reason `closed`; known: ",
+            {"decision": "deny", "reason": "bolted"},
+            "unknown reason `bolted`; known: ",
         ),
         (
             {"decision": "deny", "reason": "rule_denis"},

@@ -31,6 +31,7 @@ routes:
       q: {searches: [name, phone], recheck: true}
       phone: {searches: [phone]}
       tel: {exact: phone, action: find, allowance: 20}
+  - {match: GET /live, resource: client, action: list, websocket: true}
 """
 RULES = """\
 p, role:stylist,   client, list|read, , allow
@@ -79,6 +80,15 @@ def test_an_exact_look_up_is_explained_with_its_own_action():
     refused = asked("mei", "/clients?tel=090-0000-0001")
     assert [stop.reason for stop in refused.stops] == [Reason.NO_RULE_ALLOWS]
     assert asked("rei", "/clients").action == "list"
+
+
+def test_what_no_policy_tells_is_named_with_its_reason():
+    (need,) = asked("rei", "/clients?tel=090-0000-0001").needs
+    assert "at most 20" in need
+    assert str(Reason.BUDGET_SPENT) in need
+    (need,) = asked("rei", "/live").needs
+    assert str(Reason.WEBSOCKET_ONLY) in need
+    assert asked("rei", "/clients").needs == ()
 
 
 @pytest.mark.parametrize("target", ["/clients?tel=0900000001&tel=0900000002", "/clients?tel=1"])

@@ -75,7 +75,7 @@ def test_a_line_of_the_trail_comes_back_as_what_was_entered():
     assert found.note == ("?", ("own_client", "?dormant"))
 
 
-@pytest.mark.parametrize("phase", [Phase.INTENT, Phase.TALLY])
+@pytest.mark.parametrize("phase", set(Phase) - {Phase.ANSWER})
 def test_only_answers_come_back(phase):
     assert parse_recorded({"kind": "entry", "phase": phase, "request_id": "r1"}) is None
     assert parse_recorded({"kind": "head"}) is None
@@ -105,6 +105,11 @@ def test_what_an_old_or_a_cut_entry_does_not_tell_is_left_out():
     assert left_out(refused(Reason.UNMAPPED, route=None, path="/x" * 128)) is Left.WIRE
     assert left_out(refused(Reason.UNMAPPED, route=None, path="/x")) is None
     assert left_out(an_entry(staff=None)) is Left.IDENTITY
+
+
+def test_who_was_seen_out_is_not_asked_about_again_since_no_policy_said_so():
+    assert left_out(refused(Reason.HAS_LEFT)) is None
+    assert left_out(refused(Reason.HAS_LEFT, cause=Cause.OFFBOARDED)) is Left.IDENTITY
 
 
 # -- the clock and the facts of then -------------------------------------------------------------

@@ -216,6 +216,25 @@ PLACES = [
     ("cases", "cases: @\n"),
     ("assertions", "never: @\n"),
     ("assertions", "never: ['role:mei read @', role:mei read client]\n"),
+    *(
+        ("adapter", f"adapter: a\nresources: {{}}\nroutes: []\nlogin: {{{inner}}}\n")
+        for inner in (
+            "credential: @, sign_in: []",
+            "credential: c, renews: @, sign_in: []",
+            "credential: c, sign_in: [{match: @, staff: s}]",
+            "credential: c, sign_in: [{match: m, staff: @}]",
+            *(
+                f"credential: c, sign_in: [{{match: m, staff: s, {key}}}]"
+                for key in (
+                    *("when: @", "issues: @", "issues_refresh: @", "expires: @"),
+                    *("hours: @", "refresh_hours: @", "success: [@]", "who: @"),
+                    *("unless: [@]", "device: @", "continues: @"),
+                )
+            ),
+            "credential: c, sign_in: [], refresh: [{match: m, presents: @}]",
+            "credential: c, sign_in: [], sign_out: [{match: m, presents: @}]",
+        )
+    ),
     ("adapter", "adapter: @\nresources: {}\nroutes: []\n"),
     ("adapter", "adapter: a\nactions: [@]\nresources: {}\nroutes: []\n"),
     *(
@@ -424,13 +443,27 @@ routes:
     beside: [count]
     totals: [count]
     ids: ["body:ids[]"]
+login:
+  credential: cookie:sessionid
+  renews: true
+  sign_in:
+    - {match: POST /login, issues: cookie:sessionid, staff: body:id, by: id, success: [200],
+       unless: [error], expires: body:ttl, hours: 12, device: header:X-Device, continues: true}
+  refresh:
+    - {match: POST /refresh, presents: body:token, issues_refresh: body:token, refresh_hours: 9}
+  sign_out:
+    - {match: POST /logout, when: form:all is no}
 """
 
 
 def test_an_adapter_that_uses_every_key_is_good_and_a_slip_in_any_of_them_is_seen():
     assert complaints("adapter", EVERY_KEY) == []
     assert our_reader_accepts("adapter", EVERY_KEY)
-    for key in ("facts", "salon", "names", "embeds", "at", "lookup", "totals", "ids"):
+    login = (
+        *("credential", "renews", "success", "unless", "expires", "hours", "device", "continues"),
+        *("presents", "issues_refresh", "refresh_hours", "when", "by", "issues"),
+    )
+    for key in ("facts", "salon", "names", "embeds", "at", "lookup", "totals", "ids", *login):
         text = EVERY_KEY.replace(f"{key}: ", f"{key}s: ", 1)
         assert complaints("adapter", text), key
         assert not our_reader_accepts("adapter", text), key
