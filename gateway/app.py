@@ -3,43 +3,58 @@
 Settings in, a running gateway out. What starts here is stopped here, in reverse order.
 """
 
+import hmac
 import os
 import ssl
-from collections.abc import Mapping
+from asyncio import gather
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from uuid import uuid4
 
+from gateway.accounts import Accounts
+from gateway.backends.argon2 import Argon2Hasher
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.backends.bundle_files import MAX_FINDINGS_TOLD, LiveBundle, Stale
 from gateway.backends.clock import SystemClock
+from gateway.backends.document_map import LocalDocuments
 from gateway.backends.epoch_map import POLL_SECONDS, LocalEpochs
+from gateway.backends.learned_map import LearnedAtHand
 from gateway.backends.meter import PrometheusMeter
 from gateway.backends.policy_folder import Reading, read_owned, read_sources
 from gateway.backends.pulse import Pulse
-from gateway.backends.state import open_epochs
+from gateway.backends.state import open_documents, open_epochs
 from gateway.backends.upstream import LeanUpstream
 from gateway.backends.watch import PolicyWatch
 from gateway.build import build
 from gateway.bundle import Bundle
 from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.domain.reason import STATUS, Reason
+from gateway.domain.subject import DeviceId
 from gateway.doorway import Doorway
 from gateway.flowing import BEAT_SECONDS
 from gateway.identity.claims import ClaimNames, TokenPolicy
+from gateway.identity.device_cookie import device_key
+from gateway.identity.issuing import Issuer
 from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
+from gateway.identity.locks import parse_lock
+from gateway.learning import Learning
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
-from gateway.ports import Clock, EpochStore, Labels, Meter
-from gateway.proxy.admin import AdminServer, Probe
+from gateway.ports import Clock, DocumentStore, EpochStore, Kind, Labels, Meter
+from gateway.proxy.admin import AdminServer, Parts, Probe
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.server import GuardedServer
+from gateway.proxy.signin import SignIn
 from gateway.settings import Settings, parse_settings
 from gateway.texts.encoding import decode
 from gateway.tools.cases import failed_cases, read_cases
+
+T = TypeVar("T")
 
 FIRST_FINDINGS = 3  # in /readyz, which something asks every few seconds
 
@@ -66,7 +81,44 @@ def load_bundle(path: str) -> Bundle:
     Raises:
         PolicyError: every finding in gateway.yaml, or every finding in the policy.
     """
-    return build(read_sources(load_settings(path), base_of(path)))
+    settings = load_settings(path)
+    bundle = build(read_sources(settings, base_of(path)))
+    findings = login_fits(settings, bundle)
+    if findings:
+        raise PolicyError(findings)
+    return bundle
+
+
+def login_fits(settings: Settings, bundle: Bundle) -> tuple[Finding, ...]:
+    """What of gateway.yaml does not go with the adapter's `login`."""
+    login = bundle.adapter.login
+    if login is None:
+        return ()
+    told = []
+    both = login.presented.cookies & set(settings.upstream.pass_cookies)
+    told += [
+        f"`upstream.pass_cookies` names `{name}`, the credential of the adapter's `login`: take "
+        "it out, it goes on by itself where it was recognised"
+        for name in sorted(both)
+    ]
+    if settings.upstream.forward_token:
+        told.append(
+            "`upstream.forward_token` is for tokens; with the adapter's `login` leave it off"
+        )
+    if login.by_cookie and not settings.tokens.origins:
+        told.append(
+            "the adapter's `login` goes by a cookie, which browsers send whatever page asks: name "
+            "this gateway's own `https://host` at `tokens.origins`"
+        )
+    if settings.accounts.enabled:
+        told.append(
+            "`accounts.enabled` and the adapter's `login` are two ways to sign in: keep one"
+        )
+    if settings.tokens.secret is None and settings.tokens.secret_file is None:
+        told.append(
+            "what the adapter's `login` hands out is kept under a key: give a `tokens.secret_file`"
+        )
+    return tuple(Finding(Place("gateway.yaml"), text) for text in told)
 
 
 def _cases_hold(bundle: Bundle, reading: Reading) -> tuple[Finding, ...]:
@@ -122,6 +174,19 @@ def state_store(settings: Settings, base: Path) -> EpochStore:
     Raises:
         PolicyError: the URL cannot be used; nothing of it is repeated, it may hold a password.
     """
+    return _opened_state(settings, base, open_epochs)
+
+
+def document_store(settings: Settings, base: Path) -> DocumentStore:
+    """The document store of gateway.yaml, beside the epochs.
+
+    Raises:
+        PolicyError: as `state_store`.
+    """
+    return _opened_state(settings, base, lambda url: open_documents(url, base))
+
+
+def _opened_state(settings: Settings, base: Path, open_url: Callable[[str], T]) -> T:
     url = settings.state.url
     scheme, _, rest = url.partition(":")
     try:
@@ -129,10 +194,23 @@ def state_store(settings: Settings, base: Path) -> EpochStore:
             path = base / rest
             path.parent.mkdir(parents=True, exist_ok=True)
             url = f"sqlite:{path}"
-        return open_epochs(url)
+        return open_url(url)
     except (ValueError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise PolicyError([Finding(Place("gateway.yaml"), f"`state.url`: {why}")]) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """What a process has of its own that is one of several at the same guarded port.
+
+    Attributes:
+        worker: the name of its chain in the audit trail.
+        admin: the Unix socket of its admin port; `admin_listen` is the supervisor's.
+    """
+
+    worker: str
+    admin: Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +218,8 @@ class Gateway:
     """A running gateway.
 
     Attributes:
-        port, admin_port: where it listens; real ones, also when 0 was asked for.
+        port, admin_port: where it listens; real ones, also when 0 was asked for. A share's
+            admin port is 0.
     """
 
     port: int
@@ -156,6 +235,7 @@ class Gateway:
         *,
         clock: Clock | None = None,
         settings_file: Path | None = None,
+        share: Share | None = None,
     ) -> Self:
         """Open everything, then listen.
 
@@ -164,6 +244,7 @@ class Gateway:
             base: the folder that relative paths start from.
             clock: None = the machine's.
             settings_file: None = gateway.yaml in `base`. A change of it is logged.
+            share: None = this process is the whole gateway.
 
         Raises:
             PolicyError: the policy, the keys or the certificate do not load.
@@ -172,7 +253,13 @@ class Gateway:
         """
         clock = clock or SystemClock()
         meter = PrometheusMeter()
-        bundles = LiveBundle(settings, base, clock=clock, meter=meter, checks=(_cases_hold,))
+        bundles = LiveBundle(
+            settings,
+            base,
+            clock=clock,
+            meter=meter,
+            checks=(_cases_hold, lambda bundle, _: login_fits(settings, bundle)),
+        )
         tokens = token_policy(settings, base)
         tls = _server_tls(settings, base)
         keep = settings.audit.retention_days
@@ -180,6 +267,7 @@ class Gateway:
             stack.callback(bundles.close)
             audit = await FileAuditTrail.open(
                 base / settings.audit.directory,
+                worker="0" if share is None else share.worker,
                 clock=clock,
                 max_file_bytes=settings.audit.max_file_bytes,
                 retention_days=None if keep == "forever" else keep,
@@ -190,6 +278,14 @@ class Gateway:
             polling = Pulse(epochs.poll, POLL_SECONDS)
             polling.start()
             stack.push_async_callback(polling.stop)
+            documents = document_store(settings, base)
+            stack.push_async_callback(documents.close)
+            locks = LocalDocuments(
+                documents, Kind.LOCK, parse_lock, monotonic=clock.monotonic, now=clock.now
+            )
+            hearing = Pulse(locks.poll, POLL_SECONDS)
+            hearing.start()
+            stack.push_async_callback(hearing.stop)
             upstream = _upstream(settings, base)
             stack.push_async_callback(upstream.close)
             pipeline = Pipeline(
@@ -201,8 +297,16 @@ class Gateway:
                 audit=audit,
                 meter=meter,
                 new_request_id=lambda: str(uuid4()),
+                locks=locks,
+                learning=_learning(settings, tokens, documents, epochs, clock),
             )
             stack.push_async_callback(pipeline.settle)
+            own = None
+            if settings.accounts.enabled:
+                hasher = Argon2Hasher()
+                stack.callback(hasher.close)
+                own = _sign_in(settings, pipeline, documents, hasher)
+                stack.push_async_callback(own.accounts.settle)
             pulse = Pulse(pipeline.flows.beat, BEAT_SECONDS)
             pulse.start()
             stack.push_async_callback(pulse.stop)
@@ -211,26 +315,32 @@ class Gateway:
                 now=clock.now,
                 ssl_context=tls,
                 limits=_port_limits(settings),
+                own=own,
                 on_shell_refusal=lambda reason: meter.answered(_shell_labels(reason), 0.0),
             )
-            admin = AdminServer(
-                probes={
+            parts = Parts(
+                {
                     part: _watched(part, probe, meter)
                     for part, probe in {
                         "policy": _policy_probe(bundles, clock),
-                        "state": epochs.check,
+                        "state": _both(epochs.check, documents.check),
                         "audit": audit.check,
                         "upstream": upstream.check,
                     }.items()
-                },
-                render_metrics=lambda: (meter.render(), meter.content_type),
+                }
+            )
+            admin = AdminServer(
+                parts.ready,
+                render_metrics=_rendered(meter),
                 status=lambda: _status(bundles, clock),
                 names=frozenset(settings.admin_listen.names),
                 reload=lambda: _reload(bundles),
             )
-            admin_port = await admin.start(settings.admin_listen.host, settings.admin_listen.port)
+            admin_port = await _listen_for_ops(admin, settings, share)
             stack.push_async_callback(admin.stop)
-            port = await guarded.start(settings.listen.host, settings.listen.port)
+            port = await guarded.start(
+                settings.listen.host, settings.listen.port, reuse_port=share is not None
+            )
             stack.push_async_callback(guarded.stop, 10.0)
             watch = PolicyWatch(bundles, settings_file or base / "gateway.yaml")
             watch.start()
@@ -263,6 +373,67 @@ def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
         forward_token=upstream.forward_token,
         preserve_host=upstream.preserve_host,
     )
+
+
+def _sign_in(
+    settings: Settings, pipeline: Pipeline, documents: DocumentStore, hasher: Argon2Hasher
+) -> SignIn:
+    """The gateway's own sign-in, over what the pipeline goes by."""
+    bundles, doorway = pipeline.bundles, pipeline.doorway
+    issuer = Issuer.of(doorway.tokens, lifetime_seconds=settings.accounts.session_hours * 60 * 60)
+    accounts = Accounts(
+        documents=documents,
+        epochs=pipeline.epochs,
+        hasher=hasher,
+        audit=pipeline.audit,
+        clock=pipeline.clock,
+        roster=lambda: bundles.current().roster,
+        policy=lambda: bundles.current().digest,
+        new_id=pipeline.new_request_id,
+        new_device=lambda: DeviceId(str(uuid4())),
+    )
+    assert settings.tokens.cookie is not None  # noqa: S101  # gateway.yaml was checked for it
+    return SignIn(
+        accounts=accounts,
+        epochs=pipeline.epochs,
+        doorway=doorway,
+        issuer=issuer,
+        clock=pipeline.clock,
+        meter=pipeline.meter,
+        cookie=settings.tokens.cookie,
+        device_key=device_key(issuer.secret),
+        new_id=pipeline.new_request_id,
+    )
+
+
+def _learning(
+    settings: Settings,
+    tokens: TokenPolicy,
+    documents: DocumentStore,
+    epochs: EpochStore,
+    clock: Clock,
+) -> Learning | None:
+    """Sessions learned from the CRM's login; None = there is no secret to keep them under."""
+    secrets = [key.material for key in tokens.keys.keys if isinstance(key.material, bytes)]
+    if not secrets:
+        return None
+    return Learning(
+        documents=documents,
+        epochs=epochs,
+        # Another key than the one that signs tokens, though of the same secret.
+        secret=hmac.new(secrets[0], b"salon-gateway: learned credentials", sha256).digest(),
+        new_id=lambda: uuid4().hex,
+        origins=frozenset(settings.tokens.origins),
+        token_cookie=settings.tokens.cookie,
+        at_hand=LearnedAtHand(documents, clock.now).get,
+    )
+
+
+def _both(*checks: Callable[[], Awaitable[None]]) -> Probe:
+    async def check() -> None:
+        await gather(*(one() for one in checks))
+
+    return check
 
 
 def _upstream(settings: Settings, base: Path) -> LeanUpstream:
@@ -341,7 +512,21 @@ def _watched(part: str, probe: Probe, meter: Meter) -> Probe:
     return ask
 
 
-def _status(bundles: LiveBundle, clock: Clock) -> dict[str, Any]:
+def _rendered(meter: PrometheusMeter) -> Callable[[], Awaitable[tuple[bytes, str]]]:
+    async def render() -> tuple[bytes, str]:
+        return meter.render(), meter.content_type
+
+    return render
+
+
+async def _listen_for_ops(admin: AdminServer, settings: Settings, share: Share | None) -> int:
+    if share is None:
+        return await admin.start(settings.admin_listen.host, settings.admin_listen.port)
+    await admin.start_at(share.admin)
+    return 0
+
+
+async def _status(bundles: LiveBundle, clock: Clock) -> dict[str, Any]:
     bundle, stale = bundles.current(), bundles.stale
     return {
         "policy": bundle.digest,

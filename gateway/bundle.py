@@ -204,6 +204,7 @@ class Bundle:
             principal.narrowed_to,
             device if device is None else device in principal.approved_devices,
             principal.app,
+            principal.on_notice_since,  # the roster's, or what was said at an offboarding
             self._networks_of(peer) if self.networks else None,
             shift.key,
             resource.name,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from gateway.domain.http import Format, Headers, Inbound
+from gateway.domain.login import NOTHING_MORE, Passing
 from gateway.enforcer.facts import Network
 from gateway.identity.claims import TokenPolicy
 from gateway.mapping.client_address import client_address, client_scheme
@@ -57,6 +58,7 @@ class Doorway:
         *,
         cut: Format | None,
         inject: Headers | None = None,
+        passing: Passing = NOTHING_MORE,
     ) -> Headers:
         """The headers of the request to the CRM.
 
@@ -65,6 +67,7 @@ class Doorway:
             request_id: ours.
             cut: the answer will be cut, and is of this format; None = it will not be.
             inject: instead of the doorway's own.
+            passing: the credential of the CRM's own login, where the request may carry it.
         """
         return request_headers(
             guarded,
@@ -78,7 +81,14 @@ class Doorway:
             cut=cut is not None,
             accept=CONTENT_TYPES[cut or Format.JSON].partition(";")[0],
             preserve_host=self.preserve_host,
+            passing=passing,
         )
+
+    def letting_back(self, cookies: frozenset[str]) -> "Doorway":
+        """The same, for an answer that may set these cookies as well."""
+        if cookies <= self.pass_cookies:
+            return self
+        return replace(self, pass_cookies=self.pass_cookies | cookies)
 
     def origins_of_crm(self, guarded: Guarded) -> tuple[str, ...]:
         """Under which origins the CRM knows itself, in this request."""

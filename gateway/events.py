@@ -31,10 +31,15 @@ class Event(StrEnum):
     CONNECTION_TURNED_AWAY = "connection_turned_away"
     WIRE_FAILED = "wire_failed"
     PROBE_FAILED = "probe_failed"
+    WORKER_LISTENS = "worker_listens"
+    WORKER_ENDED = "worker_ended"  # by itself, or killed by somebody; it is started again
+    WORKER_NOT_STARTED = "worker_not_started"  # the system refused; it is tried again
+    WORKER_KILLED = "worker_killed"  # it did not stop in its time
+    WORKER_ORPHANED = "worker_orphaned"  # its supervisor is gone, so it stops
     OBSERVING_FAILED = "observing_failed"  # what observed rules would do is not known
 
 
-GOOD_NEWS = frozenset({Event.POLICY_LOADED, Event.AUDIT_RECOVERED})
+GOOD_NEWS = frozenset({Event.POLICY_LOADED, Event.AUDIT_RECOVERED, Event.WORKER_LISTENS})
 
 
 def emit(event: Event, error: BaseException | None = None, **facts: str | int | list[str]) -> None:

@@ -22,14 +22,15 @@ from gateway.audit.entry import Entry
 from gateway.bundle import Bundle
 from gateway.domain.errors import GatewayError, OperatorError, StateUnavailableError
 from gateway.domain.http import CanonicalTarget
+from gateway.domain.login import NOTHING_MORE, Passing
 from gateway.domain.reason import Reason
 from gateway.domain.subject import Principal
 from gateway.domain.time import Instant
 from gateway.events import Event, emit
 from gateway.identity.claims import Claims
-from gateway.identity.session import require_current
+from gateway.learning import Identified
 from gateway.mapping.guard import Guarded
-from gateway.ports import Clock, EpochStore, Meter
+from gateway.ports import Clock, Meter
 from gateway.showing import TURN_SECONDS, Sight
 
 BEAT_SECONDS = 0.025  # how often the shell calls `beat`
@@ -44,6 +45,8 @@ class Asked(Struct, frozen=True, kw_only=True):
         claims, principal: who asked; None on a `public` route, where nobody said so.
         entry: of the request, to be entered once more when it ends.
         cuttable: what flows is cut message by message, so a stricter verdict can be honoured.
+        passing: of the CRM's own login, what may go on to it.
+        identified: by which of its credentials; None = by a token, or not at all.
     """
 
     guarded: Guarded
@@ -52,6 +55,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     claims: Claims | None = None
     principal: Principal | None = None
     cuttable: bool = False
+    passing: Passing = NOTHING_MORE
+    identified: Identified | None = None
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -77,6 +82,7 @@ class BundleSource(Protocol):
 
 
 Judge = Callable[[Asked], Awaitable[Verdict]]  # raises GatewayError against it
+StillIn = Callable[[Principal], Awaitable[None]]  # raises GatewayError if they are not any more
 
 
 @dataclass(slots=True, eq=False)
@@ -144,7 +150,7 @@ class Flow:
             await self.still()
         return piece
 
-    async def beat(self, floor: Callable[[Principal], Awaitable[int | None]]) -> None:
+    async def beat(self, still_in: StillIn) -> None:
         """Look whether it may still flow, and end it if not. Never raises."""
         if self.error is not None:
             return
@@ -155,7 +161,7 @@ class Flow:
         if principal is None:
             return
         try:
-            require_current(principal, await floor(principal))
+            await still_in(principal)
             self._unsure_since = None
         except StateUnavailableError as error:
             now = self.flows.clock.monotonic()
@@ -289,6 +295,7 @@ class Flows:
 
     Args:
         judge: every stage up to the decision, as if it were asked now.
+        still_in: raises if a person's session is not current any more, or they are locked.
     """
 
     def __init__(
@@ -296,15 +303,15 @@ class Flows:
         *,
         bundles: BundleSource,
         clock: Clock,
-        epochs: EpochStore,
         meter: Meter,
         judge: Judge,
+        still_in: StillIn,
     ) -> None:
         self.clock = clock
         self.meter = meter
         self.judge = judge
         self._bundles = bundles
-        self._epochs = epochs
+        self._still_in = still_in
         self._open: set[Flow] = set()
 
     def begin(self, asked: Asked, verdict: Verdict) -> Flow:
@@ -325,16 +332,22 @@ class Flows:
 
     async def beat(self) -> None:
         """Look at everything that flows. The state store is asked once for each session."""
-        known: dict[tuple[str, str | None], int | None] = {}
+        known: dict[tuple[str, str | None, int], GatewayError | None] = {}
 
-        async def floor(principal: Principal) -> int | None:
-            session = (principal.staff, principal.device)
+        async def still_in(principal: Principal) -> None:
+            session = (principal.staff, principal.device, principal.epoch)
             if session not in known:
-                known[session] = await self._epochs.floor(principal.staff, principal.device)
-            return known[session]
+                try:
+                    await self._still_in(principal)
+                    known[session] = None
+                except GatewayError as error:
+                    known[session] = error
+            found = known[session]
+            if found is not None:
+                raise found
 
         for flow in tuple(self._open):
-            await flow.beat(floor)
+            await flow.beat(still_in)
 
 
 def _as_refusal(error: Exception) -> GatewayError:

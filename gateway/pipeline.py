@@ -1,6 +1,6 @@
 """One request, stage by stage. Read this file first.
 
-guard -> canonical target -> route -> identify -> device session -> standing -> decide
+guard -> canonical target -> route -> identify -> device session -> locks -> standing -> decide
       -> question asked? -> body judged? -> records judged? -> forward -> cut
       -> still current? -> audit -> answer
 
@@ -9,7 +9,7 @@ INVARIANTS, each with a test of its name in tests/unit/test_pipeline.py:
 * one_entry: every request that a rule decided leaves exactly one answer entry, written
   before a byte of the answer goes out; a write leaves an intent before it is forwarded.
 * no_exception_allows: whatever a stage raises, the client gets a refusal.
-* one_clock_reading, one_bundle: a request lives in one instant, under one policy. Only what
+* one_clock_reading, one_bundle: a request is judged in one instant, under one policy. Only what
   flows may outlive its verdict: it is judged again (`flowing.py`), and leaves an end entry.
 
 Each stage hands out the only value that the next one takes (`Guarded`, `CanonicalTarget`,
@@ -30,6 +30,7 @@ from gateway.audit.entry import MAX_PATH_CHARACTERS, Entry, Phase
 from gateway.audit.quota import RefusalQuota
 from gateway.bundle import Bundle
 from gateway.domain.access import Window
+from gateway.domain.act import Act
 from gateway.domain.decision import Clearance, Denial, Passage, Permit, Refusal
 from gateway.domain.errors import (
     BudgetSpentError,
@@ -53,6 +54,7 @@ from gateway.domain.http import (
     Inbound,
     Outcome,
 )
+from gateway.domain.login import NOTHING_MORE, Login, Passing
 from gateway.domain.question import Condition
 from gateway.domain.reason import STATUS, Cause, Reason
 from gateway.domain.record import Asker, RecordNote
@@ -61,12 +63,20 @@ from gateway.domain.time import Instant
 from gateway.doorway import Doorway
 from gateway.enforcer.budget import Budgets
 from gateway.enforcer.ruling import Ruling
+from gateway.entering import Entrance
 from gateway.events import Event, emit
 from gateway.flowing import Asked, BundleSource, Flow, Flows, Verdict
 from gateway.identity.claims import Claims
 from gateway.identity.credential import credential
-from gateway.identity.session import StandingPrincipal, require_current, require_standing
+from gateway.identity.locks import Lock, next_change, noticed, require_unlocked
+from gateway.identity.session import (
+    CurrentPrincipal,
+    StandingPrincipal,
+    require_current,
+    require_standing,
+)
 from gateway.identity.verified import VerifiedTokens
+from gateway.learning import Identified, Learning
 from gateway.mapping.asked_body import require_body_answerable
 from gateway.mapping.guard import Guarded, guard
 from gateway.mapping.parameters import Exact
@@ -83,7 +93,7 @@ from gateway.masking.writes import (
     require_json_body,
     require_writable,
 )
-from gateway.ports import AuditTrail, Clock, EpochStore, Labels, Meter, Upstream
+from gateway.ports import AuditTrail, Clock, EpochStore, Labels, Locks, Meter, Upstream
 from gateway.records import Touched, asker_of, changes, judge_change, seat
 from gateway.relay import relay
 from gateway.shadow import UNOBSERVED, Case, Shadow, Unobserved
@@ -92,6 +102,13 @@ from gateway.showing import Readable, Sight, Totals, cut_message, shown, streame
 NO_ROLE = Role("role:-")  # nobody's: an entry shows no empty list
 NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
 SWITCHED = 101  # RFC 9110 15.2.2: the status of a WebSocket's entry
+
+
+class Vouched(Struct, frozen=True, kw_only=True):
+    """Who asks, by a token."""
+
+    claims: Claims
+    passing: Passing = NOTHING_MORE
 
 
 class Judged(Struct, frozen=True, kw_only=True):
@@ -117,6 +134,7 @@ class Pipeline:
     """The stages, with the world they need passed in.
 
     Attributes:
+        learning: what the CRM's own login hands out; None = no adapter may have a `login`.
         quotas: how many 401s may still be entered, for strangers and for each person on the
             roster (a lost phone that keeps asking).
         budgets: how often each person may still make an exact look-up.
@@ -132,6 +150,8 @@ class Pipeline:
     audit: AuditTrail
     meter: Meter
     new_request_id: Callable[[], str]
+    locks: Locks
+    learning: Learning | None = None
     quotas: dict[StaffId | None, RefusalQuota] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)
     flows: Flows = field(init=False)
@@ -141,9 +161,9 @@ class Pipeline:
         flows = Flows(
             bundles=self.bundles,
             clock=self.clock,
-            epochs=self.epochs,
             meter=self.meter,
             judge=self._judge_again,
+            still_in=self._require_still_in,
         )
         object.__setattr__(self, "flows", flows)
         object.__setattr__(self, "_tokens", VerifiedTokens(self.doorway.tokens))
@@ -172,20 +192,26 @@ class Pipeline:
             match = find(bundle.adapter.routes, inbound.method, target)
             if match is not None and match.route.kind is RouteKind.PUBLIC:
                 asked = Asked(guarded=guarded, target=target, entry=entry)
-                verdict = Verdict(bundle=bundle)
-                return await self._pass(Reason.PUBLIC, asked, match, verdict, body, started)
-            claims = self._identify(guarded, now)
+                return await self._in_public(bundle, asked, match, body, started)
+            identified = await self._identify(bundle, guarded, now)
+            claims = identified.claims
             entry = replace(entry, staff=claims.staff, device=claims.device)
-            principal = bundle.principal(claims)
+            principal, lock = await self._resolve(bundle, claims)
             entry = _with_person(entry, principal)
-            current = require_current(principal, await self._floor(principal))
+            current = await self._require_in(principal, lock, now)
             person = require_standing(current, bundle.today(principal.home.salon, now))
             match = asked_as(_require_mapped(match), target.query)
-            until = self._until(bundle, claims, principal, now)
+            until = self._until(bundle, claims, principal, lock, now)
+            asked = Asked(
+                guarded=guarded,
+                target=target,
+                entry=entry,
+                claims=claims,
+                principal=principal,
+                passing=identified.passing,
+                identified=identified if isinstance(identified, Identified) else None,
+            )
             if match.route.kind is RouteKind.PASS:
-                asked = Asked(
-                    guarded=guarded, target=target, entry=entry, claims=claims, principal=principal
-                )
                 verdict = Verdict(bundle=bundle, until=until)
                 return await self._pass(Reason.PASSED, asked, match, verdict, body, started)
             window = bundle.window(person.home.salon, now)
@@ -220,7 +246,7 @@ class Pipeline:
             if sent.fields:
                 entry = replace(entry, sent=tuple(sorted(sent.fields)))
             touched = await self._judged_records(
-                bundle, guarded, target, match, permit, asker_of(bundle, person, now), sent, shadow
+                bundle, asked, match, permit, asker_of(bundle, person, now), sent, shadow
             )
             entry = _with_records(entry, touched)
             require_writable(
@@ -240,9 +266,7 @@ class Pipeline:
                 routes=bundle.adapter.routes,
                 conditions=(*conditions, *sent.conditions),
             )
-            asked = Asked(
-                guarded=guarded, target=target, entry=entry, claims=claims, principal=principal
-            )
+            asked = replace(asked, entry=entry)
             verdict = Verdict(bundle=bundle, until=until, sight=sight)
             answer: Answer | Conversation
             if offered is None:
@@ -268,24 +292,79 @@ class Pipeline:
 
     # -- who ------------------------------------------------------------------------------
 
-    def _identify(self, guarded: Guarded, now: Instant) -> Claims:
-        """One credential → claims we vouch for."""
-        token = credential(guarded, cookie=self.doorway.cookie, own_origins=self.doorway.origins)
-        return self._tokens.verify(token, now)
+    async def _identify(
+        self, bundle: Bundle, guarded: Guarded, now: Instant
+    ) -> "Identified | Vouched":
+        """One credential → claims we vouch for: a token, or what the CRM's login handed out."""
+        login = bundle.adapter.login
+        if login is None:
+            door = self.doorway
+            token = credential(guarded, cookie=door.cookie, own_origins=door.origins)
+            return Vouched(claims=self._tokens.verify(token, now))
+        return await self._entrance().learning.identify(login, guarded, now)
 
-    async def _floor(self, principal: Principal) -> int | None:
-        return await self.epochs.floor(principal.staff, principal.device)
+    def _entrance(self) -> Entrance:
+        if self.learning is None:
+            raise OperatorError(Reason.INTERNAL_ERROR, "Nothing can be learned from the login.")
+        return Entrance(
+            doorway=self.doorway,
+            upstream=self.upstream,
+            learning=self.learning,
+            require_in=self._require_welcome,
+        )
 
-    def _end_of(self, claims: Claims) -> Instant:
-        """From when on the token is none any more."""
+    async def _resolve(self, bundle: Bundle, claims: Claims) -> tuple[Principal, Lock | None]:
+        """The person of these claims, and what is said of their access."""
+        principal = bundle.principal(claims)
+        lock = await self.locks.get(principal.staff)
+        return noticed(lock, principal), lock
+
+    async def _require_in(
+        self, principal: Principal, lock: Lock | None, now: Instant | None = None
+    ) -> CurrentPrincipal:
+        """Neither logged out nor locked nor gone, at `now`; None = by the clock of this moment."""
+        floor = await self.epochs.floor(principal.staff, principal.device)
+        current = require_current(principal, floor)
+        if lock is not None:
+            require_unlocked(principal.staff, lock, now or self.clock.now())
+        return current
+
+    async def _require_still_in(self, principal: Principal) -> None:
+        """The same, just before something goes out, and at each beat while it flows.
+
+        By the clock of that moment: somebody may have left while the CRM made up its answer.
+        """
+        lock = await self.locks.get(principal.staff)
+        await self._require_in(principal, lock)
+
+    async def _require_welcome(self, bundle: Bundle, claims: Claims, now: Instant) -> None:
+        """Every check of a person that comes before the rules."""
+        principal, lock = await self._resolve(bundle, claims)
+        current = await self._require_in(principal, lock, now)
+        require_standing(current, bundle.today(principal.home.salon, now))
+
+    def _end_of(self, bundle: Bundle, claims: Claims) -> Instant:
+        """From when on the credential is none any more."""
+        if bundle.adapter.login is not None:
+            return claims.expires_at
         leeway = timedelta(seconds=self.doorway.tokens.leeway_seconds)
         return Instant(claims.expires_at + leeway)
 
     def _until(
-        self, bundle: Bundle, claims: Claims, principal: Principal, now: Instant
+        self,
+        bundle: Bundle,
+        claims: Claims,
+        principal: Principal,
+        lock: Lock | None,
+        now: Instant,
     ) -> Instant:
-        """Up to when a verdict on this person is good: their salons' clocks, the token's end."""
-        return min(bundle.until(principal, now), self._end_of(claims))
+        """Up to when a verdict on this person is good.
+
+        Their salons' clocks, their credential's end, the day they leave.
+        """
+        until = min(bundle.until(principal, now), self._end_of(bundle, claims))
+        leaves = next_change(lock, now)
+        return until if leaves is None else min(until, leaves)
 
     # -- may they -------------------------------------------------------------------------
 
@@ -335,8 +414,7 @@ class Pipeline:
     async def _judged_records(
         self,
         bundle: Bundle,
-        guarded: Guarded,
-        target: CanonicalTarget,
+        asked: Asked,
         match: RouteMatch,
         permit: Permit,
         asker: Asker,
@@ -344,21 +422,31 @@ class Pipeline:
         shadow: Shadow | Unobserved,
     ) -> Touched:
         """Judge the records that a change names; what only asks is judged by its answer."""
-        if not changes(guarded.method, match.route):
+        if not changes(asked.guarded.method, match.route):
             return Touched(verdict=permit.whole)
 
         async def fetch(at: CanonicalTarget) -> bytes:
-            return await self._looked_up(permit, guarded, at)
+            return await self._looked_up(permit, asked, at)
 
         return await judge_change(
-            bundle, permit, match, asker, target.query, sent.value, shadow.overhearing(fetch)
+            bundle,
+            permit,
+            match,
+            asker,
+            asked.target.query,
+            sent.value,
+            shadow.overhearing(fetch),
         )
 
-    async def _looked_up(self, permit: Permit, guarded: Guarded, target: CanonicalTarget) -> bytes:
+    async def _looked_up(self, permit: Permit, asked: Asked, target: CanonicalTarget) -> bytes:
         """The CRM's record, as it is before the change. Nothing of it goes to the client."""
         door = self.doorway
         headers = door.outgoing(
-            guarded, "", cut=Format.JSON, inject=door.lookup_headers or door.inject
+            asked.guarded,
+            "",
+            cut=Format.JSON,
+            inject=door.lookup_headers or door.inject,
+            passing=NOTHING_MORE if door.lookup_headers else asked.passing,
         )
         answer = Readable(
             await self.upstream.send(
@@ -393,9 +481,11 @@ class Pipeline:
 
         Nothing of the answer leaves before its entry is on disk.
         """
-        guarded, entry = asked.guarded, asked.entry
+        guarded, entry, bundle = asked.guarded, asked.entry, verdict.bundle
         write = guarded.method not in SAFE_METHODS
-        headers = self.doorway.outgoing(guarded, entry.request_id, cut=sight.cuts)
+        headers = self.doorway.outgoing(
+            guarded, entry.request_id, cut=sight.cuts, passing=asked.passing
+        )
         headers = shadow.headers(headers)
         # Whether a record may be seen, only the record tells; the client gets its head alone.
         method = "GET" if guarded.method == "HEAD" and sight.picks else guarded.method
@@ -418,9 +508,10 @@ class Pipeline:
             heard = await shadow.hear(
                 forwarded if sight.as_it_is else Readable(forwarded), self.clock.monotonic
             )
-            seen = await shown(heard, sight, self.doorway)
+            seen = await shown(heard, sight, self._door(bundle))
             self.meter.forwarded(self.clock.monotonic() - began)
-            require_current(principal, await self._floor(principal))
+            await self._require_still_in(principal)
+            await self._renew(bundle, asked, forwarded.headers)
             shadow.measure(seen.made)
             answer, entry = seen.answer, shadow.entered(entry)
             entry = _with_cut(entry, seen.made)
@@ -454,6 +545,63 @@ class Pipeline:
         if entry.unmatched:
             self.meter.records_unmatched(resource, entry.unmatched)
 
+    def _door(self, bundle: Bundle) -> Doorway:
+        """How the gateway is set up, for answers to people that the CRM's login brought."""
+        login = bundle.adapter.login
+        return self.doorway if login is None else self.doorway.letting_back(login.back)
+
+    async def _renew(self, bundle: Bundle, asked: Asked, headers: Headers) -> None:
+        """Remember the session's cookie that an answer hands out anew, where the adapter says."""
+        login, identified = bundle.adapter.login, asked.identified
+        if login is not None and login.renews and identified is not None:
+            learning = self._entrance().learning
+            await learning.renew(login, identified, headers, self.clock.now())
+
+    async def _in_public(
+        self, bundle: Bundle, asked: Asked, match: RouteMatch, body: BodySource, started: float
+    ) -> Answer | Conversation:
+        """A `public` route: nobody asks who it is. One of them may be the CRM's login."""
+        login = bundle.adapter.login
+        if login is not None and match.route.template in login.steps:
+            return await self._at_login(bundle, login, asked, match, body, started)
+        if login is not None:
+            learning = self._entrance().learning
+            passing = await learning.stranger(login, asked.guarded, asked.entry.at)
+            asked = replace(asked, passing=passing)
+        verdict = Verdict(bundle=bundle)
+        return await self._pass(Reason.PUBLIC, asked, match, verdict, body, started)
+
+    async def _at_login(
+        self,
+        bundle: Bundle,
+        login: Login,
+        asked: Asked,
+        match: RouteMatch,
+        body: BodySource,
+        started: float,
+    ) -> Answer:
+        """The CRM's login: who comes in by it is entered before they learn that they are."""
+        require_no_upgrade(asked.guarded)
+        entered = await self._entrance().exchange(
+            bundle,
+            login,
+            match,
+            asked.guarded,
+            asked.target,
+            body if _has_body(asked.guarded) else None,
+            asked.entry.request_id,
+            asked.entry.at,
+        )
+        entry = replace(asked.entry, reason=Reason.PUBLIC, status=entered.answer.status)
+        if entered.claims is not None:
+            staff, device = entered.claims.staff, entered.claims.device
+            act = replace(
+                entry, phase=Phase.ACT, act=Act.SIGN_IN, staff=staff, whom=staff, device=device
+            )
+            await self.audit.append(replace(act, route=match.route.template, path=None))
+        self._count(entry, started)
+        return entered.answer
+
     async def _pass(
         self,
         reason: Reason,
@@ -475,13 +623,19 @@ class Pipeline:
             passage,
             method=guarded.method,
             target=asked.target,
-            headers=self.doorway.outgoing(guarded, asked.entry.request_id, cut=None),
+            headers=self.doorway.outgoing(
+                guarded, asked.entry.request_id, cut=None, passing=asked.passing
+            ),
             body=body.stream() if _has_body(guarded) else None,
         )
         try:
-            said = await streamed(answer, guarded, self.doorway, personal=principal is not None)
+            door = self._door(verdict.bundle)
+            if principal is None:
+                door = door.letting_back(asked.passing.cookies)
+            said = await streamed(answer, guarded, door, personal=principal is not None)
             if principal is not None:
-                require_current(principal, await self._floor(principal))
+                await self._require_still_in(principal)
+                await self._renew(verdict.bundle, asked, answer.headers)
         except BaseException:
             await answer.close()
             raise
@@ -524,14 +678,17 @@ class Pipeline:
         """Open a WebSocket to the CRM; the client's is accepted once its entry is on disk."""
         guarded, principal, sight = asked.guarded, asked.principal, verdict.sight
         headers = self.doorway.outgoing(
-            guarded, asked.entry.request_id, cut=None if sight is None else sight.cuts
+            guarded,
+            asked.entry.request_id,
+            cut=None if sight is None else sight.cuts,
+            passing=asked.passing,
         )
         crm = await self.upstream.converse(
             clearance, target=asked.target, headers=socket_headers(headers), subprotocols=offered
         )
         try:
             if principal is not None:
-                require_current(principal, await self._floor(principal))
+                await self._require_still_in(principal)
             entry = replace(
                 asked.entry,
                 status=SWITCHED,
@@ -621,12 +778,15 @@ class Pipeline:
         if claims is None:
             # It was public when they asked.
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.NO_CREDENTIAL)
-        if now >= self._end_of(claims):
+        if now >= self._end_of(bundle, claims):
             raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.EXPIRED)
-        principal = bundle.principal(claims)
-        current = require_current(principal, await self._floor(principal))
+        if (asked.identified is None) != (bundle.adapter.login is None):
+            # What they showed is not what is asked for any more.
+            raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.SESSION_UNKNOWN)
+        principal, lock = await self._resolve(bundle, claims)
+        current = await self._require_in(principal, lock, now)
         person = require_standing(current, bundle.today(principal.home.salon, now))
-        until = self._until(bundle, claims, principal, now)
+        until = self._until(bundle, claims, principal, lock, now)
         match = asked_as(match, target.query)
         if match.route.kind is RouteKind.PASS:
             return Verdict(bundle=bundle, until=until)

@@ -18,6 +18,7 @@ from gateway.domain.http import CanonicalTarget, Channel, Headers
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
+from gateway.identity.locks import Lock
 
 
 class Clock(Protocol):
@@ -185,6 +186,18 @@ class DocumentStore(Protocol):
 
 
 MAX_DOCUMENT_BYTES = 16 * 2**10
+
+
+class Locks(Protocol):
+    """Who is locked out or has left, at hand: one look for each request."""
+
+    async def get(self, key: str) -> Lock | None:
+        """What is said of a member of the staff; None = nothing.
+
+        Raises:
+            StateUnavailableError: it cannot be told, which is never taken for nothing.
+        """
+        ...
 
 
 class UpstreamAnswer(Protocol):

@@ -19,6 +19,7 @@ from gateway.domain.subject import is_name
 from gateway.texts.yamltext import Document, Strict, parse_yaml, validate
 
 PREFIX = "SALON_GATEWAY_"
+MAX_WORKERS = 64
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
 _FILES = frozenset({"UPSTREAM__CA_FILE", "TOKENS__SECRET_FILE"})  # settings of that name
 _RESERVED = frozenset({"CONFIG"})  # `SALON_GATEWAY_CONFIG` names the file itself
@@ -162,6 +163,13 @@ class Tokens(Strict):
         return self
 
 
+class Accounts(Strict):
+    """Signing in at the gateway itself, where nobody else says who people are."""
+
+    enabled: bool = False
+    session_hours: Annotated[int, Field(ge=1, le=24 * 7)] = 12  # renewed while it is used
+
+
 class Limits(Strict):
     """Bounds of one request. Beyond them it is refused, never cut short."""
 
@@ -180,14 +188,36 @@ class Settings(Strict):
     listen: Listen = Listen()
     admin_listen: AdminListen = AdminListen()
     upstream: Upstream
+    workers: Annotated[int, Field(ge=1, le=MAX_WORKERS)] = 1  # processes on the guarded port
     policies: str = "policies"
     state: State = State()
     audit: Audit = Audit()
     tokens: Tokens
+    accounts: Accounts = Accounts()
     limits: Limits = Limits()
     apps: tuple[Name, ...] = ()  # values the token's `app` claim may have, for `app:<name>`
     networks: dict[Name, tuple[Network, ...]] = Field(default_factory=dict)
     log: Literal["json", "text"] = "json"
+
+    @model_validator(mode="after")
+    def _sign_in_can_be_kept(self) -> Self:
+        tokens = self.tokens
+        if not self.accounts.enabled:
+            return self
+        if tokens.secret is None and tokens.secret_file is None:
+            raise ValueError(
+                "`accounts.enabled` needs a key to sign with: give `tokens.secret_file`"
+            )
+        # RFC 6265bis 4.1.3.2: no other host, no page without TLS can set a cookie so named.
+        if tokens.cookie is None or not tokens.cookie.startswith("__Host-"):
+            raise ValueError(
+                "`accounts.enabled` needs `tokens.cookie` with a name that begins with `__Host-`"
+            )
+        if tokens.cookie in self.upstream.pass_cookies:
+            raise ValueError(
+                "`tokens.cookie` stands in `upstream.pass_cookies`; take it out there"
+            )
+        return self
 
 
 def parse_settings(

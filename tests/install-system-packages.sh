@@ -11,6 +11,7 @@ need promtool prometheus        # checks metrics, alert and recording rules
 need node nodejs                # runs json-server, an upstream that is not ours
 need npm npm
 need curl curl                  # the tour's lines are tried as printed
+need chromium chromium          # the owner's console in a real browser
 
 [ -n "$missing" ] || exit 0
 # shellcheck disable=SC2086  # a list of words

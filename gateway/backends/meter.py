@@ -34,7 +34,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from gateway.backends.clock import SystemClock
-from gateway.domain.reason import ALLOWING, RECORD_CAUSES, Cause, Reason
+from gateway.domain.reason import ALLOWING, TRAIL_CAUSES, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import Instant
 from gateway.ports import Clock, Labels, LoadFault
@@ -226,6 +226,16 @@ UP = {
         "upstream": "The CRM",
     }.items()
 }
+# Of the supervisor of `serve --workers`; a single process has no series of them.
+WORKER_UP = _metric(
+    Kind.GAUGE, "worker_up", "1 if the worker process listens and was heard just now.", "worker"
+)
+WORKER_RESTARTS = _metric(
+    Kind.COUNTER,
+    "worker_restarts_total",
+    "Worker processes started again because the one before had ended.",
+    "worker",
+)
 SERIES_DROPPED = _metric(
     Kind.COUNTER, "series_dropped_total", "Counts that would have begun one series too many."
 )
@@ -257,6 +267,8 @@ METRICS: tuple[Metric, ...] = (
     STREAMS_CUT,
     CALENDARS_MISSING,
     *UP.values(),
+    WORKER_UP,
+    WORKER_RESTARTS,
     SERIES_DROPPED,
 )
 NAMES: tuple[str, ...] = tuple(metric.name for metric in METRICS)
@@ -320,7 +332,7 @@ class PrometheusMeter(Collector):
             self._numbers[metric].series[()] = 0
         for why in LoadFault:
             self._add(POLICY_FAILURES, (why,), 0)
-        for cause in frozenset(Cause) - RECORD_CAUSES:
+        for cause in frozenset(Cause) - TRAIL_CAUSES:
             self._add(UNAUTHENTICATED, (cause,), 0)
         self._registry = CollectorRegistry()
         self._registry.register(self)
@@ -422,6 +434,14 @@ class PrometheusMeter(Collector):
             self._numbers[UP[part]].series[()] = 1 if ok else 0
         else:
             self._add(SERIES_DROPPED, ())
+
+    def worker_up(self, worker: int, *, ok: bool) -> None:
+        """Set whether a worker process listens and was heard."""
+        self._numbers[WORKER_UP].series[(str(worker),)] = 1 if ok else 0
+
+    def worker_restarted(self, worker: int, count: int = 1) -> None:
+        """Count that a worker was started again; 0 begins the series, so that rates can rise."""
+        self._add(WORKER_RESTARTS, (str(worker),), count)
 
     def render(self) -> bytes:
         """Everything, in the text format of `/metrics` (see `content_type`)."""

@@ -22,7 +22,7 @@ from gateway.domain.errors import StateUnavailableError
 
 MAX_CONNECTIONS = 32  # each carries thousands of commands a second; more only queue in Redis
 
-Word = str | int
+Word = str | bytes | int
 Reply = bytes | int | list["Reply"] | None
 
 

@@ -33,6 +33,7 @@ FOLLOW_SECONDS: Final = 0.5
 _TAIL_EXAMPLES = """examples:
   salon-gateway audit tail -n 50
   salon-gateway audit tail --staff mei --reason outside_hours
+  salon-gateway audit tail --acts              who was locked, logged out, let in, by whom
   salon-gateway --output json audit tail --follow | jq .record
 """
 _VERIFY_EXAMPLES = """examples:
@@ -75,7 +76,10 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
     tail.add_argument("-n", type=_count, default=20, metavar="N", help="how many (default 20)")
     tail.add_argument("--follow", action="store_true", help="go on with what is written next")
     tail.add_argument("--reason", choices=[str(reason) for reason in Reason], metavar="REASON")
-    tail.add_argument("--staff", metavar="ID", help="only this person: `mei` or `staff:mei`")
+    tail.add_argument("--acts", action="store_true", help="only what was done to people")
+    tail.add_argument(
+        "--staff", metavar="ID", help="what this person (`mei`) did, and what was done to them"
+    )
     tail.set_defaults(run=run_tail)
 
     verify = kinds.add_parser(
@@ -227,13 +231,18 @@ def _latest(
 def _is_wanted(members: Mapping[str, Any], args: argparse.Namespace) -> bool:
     if args.reason is not None and members.get("reason") != args.reason:
         return False
+    if args.acts and members.get("phase") != Phase.ACT:
+        return False
     if args.staff is None:
         return True
-    return bool(members.get("staff") == f"staff:{args.staff.removeprefix('staff:')}")
+    staff = f"staff:{args.staff.removeprefix('staff:')}"
+    return staff in (members.get("staff"), members.get("whom"))
 
 
 def _row(members: Mapping[str, Any]) -> Row:
     """One entry as columns: when, who, what, record, status, reason, rules."""
+    if members["phase"] == Phase.ACT:
+        return _act_row(members)
     if "resource" in members:
         what = f"{members.get('action', '-')} {members['resource']}"
     else:
@@ -260,6 +269,16 @@ def _row(members: Mapping[str, Any]) -> Row:
         reason,
         " ".join(members.get("rules", ())) or "-",
     )
+
+
+def _act_row(members: Mapping[str, Any]) -> Row:
+    """What somebody did to whom, in the same columns."""
+    here = "staff" not in members and members["peer"] == "-"
+    what = " ".join(members[name] for name in ("act", "whom") if name in members)
+    if "device" in members:
+        what += f" on {members['device']}"
+    who = "(command line)" if here else members.get("staff", "-")
+    return _time(members["at"]), who, what or "-", "-", "-", "act", "-"
 
 
 def _time(at: str) -> str:

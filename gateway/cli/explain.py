@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gateway.app import load_bundle
+from gateway.audit.entry import Phase
 from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle
 from gateway.cli.changes import HEADLINES, REASONS, in_words
@@ -131,6 +132,10 @@ def _run_entry(args: argparse.Namespace, bundle: Bundle) -> int:
     if members is None:
         raise ValueError(f"no entry `{printable(args.entry)}` in `{directory}`")
     recorded = parse_recorded(members)
+    if recorded is None and members["phase"] == Phase.ACT:
+        raise ValueError(
+            "the entry is an act, no request; `salon-gateway audit tail --acts` shows it"
+        )
     if recorded is None:
         raise ValueError("only an intent was entered: nobody knows how the request ended")
     asked = question_of(bundle, recorded)

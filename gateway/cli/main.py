@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from gateway import __version__
 from gateway.cli import (
+    account,
     audit,
     check,
     demo,
@@ -19,6 +20,7 @@ from gateway.cli import (
     serve,
     session,
     staff,
+    state,
     test,
     token,
     who_can,
@@ -42,6 +44,8 @@ VERBS = (
     hours,
     staff,
     session,
+    account,
+    state,
     token,
     audit,
     schema,

@@ -9,26 +9,29 @@ from typing import TypeVar
 
 from gateway.app import base_of, load_settings, state_store
 from gateway.backends.clock import SystemClock
-from gateway.backends.epoch_map import STALE_SECONDS
+from gateway.cli.acting import HERE, act, bare, staff_of
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_table
 from gateway.domain.errors import StateUnavailableError
-from gateway.domain.subject import DeviceId, StaffId, device_id, staff_id
+from gateway.domain.subject import DeviceId, StaffId, device_id
 from gateway.domain.time import Instant
 from gateway.ports import EpochRow, EpochStore
+from gateway.sessions import Sessions
 
 T = TypeVar("T")
 
 EPILOG = """\
 examples:
-  salon-gateway session revoke mei                   a lost phone, a left job: out everywhere
+  salon-gateway session revoke mei                   a lost phone: out everywhere
   salon-gateway session revoke mei --device phone-1  only this device
   salon-gateway session enrol mei                    make mei known, and print her epoch
   salon-gateway session list                         everybody known
 
 A token carries the epoch of its issue. It counts as long as its epoch is not below the floor
 of its person and of its device; `revoke` raises the floor above every token issued so far.
-When it says so, it is in force in every gateway that shares this state, with their next request.
+When it says so, it is in force in every gateway that shares this state, with their next request,
+and it stands in the audit trail. Whoever is logged out may sign in anew: `salon-gateway staff
+lock` keeps somebody out, `salon-gateway staff offboard` does so for good.
 """
 
 
@@ -47,7 +50,7 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
         ("enrol", run_enrol, "make a person (and a device) known; print the epoch for tokens"),
     ):
         action = actions.add_parser(name, help=text, description=f"{text.capitalize()}.")
-        action.add_argument("staff", metavar="STAFF", type=_staff, help="`mei` or `staff:mei`")
+        action.add_argument("staff", metavar="STAFF", type=staff_of, help="`mei` or `staff:mei`")
         action.add_argument(
             "--device", metavar="ID", type=_device, help="only this device, as its token names it"
         )
@@ -62,24 +65,18 @@ def run_revoke(args: argparse.Namespace) -> int:
     staff: StaffId = args.staff
     device: DeviceId | None = args.device
 
-    async def ask(store: EpochStore, now: Instant) -> int:
-        floor = await store.revoke(staff, device, now)
-        await asyncio.sleep(STALE_SECONDS)  # now every gateway has heard of it, or asks anew
-        return floor
+    async def ask(sessions: Sessions) -> int:
+        return await sessions.log_out(staff, device, by=None, peer=HERE)
 
-    def done(floor: int) -> None:
+    def done(floor: int) -> int:
         where = "everywhere" if device is None else f"on {device}"
         if args.output == "json":
             _print_json({"staff": staff, "device": device, "floor": floor})
         else:
-            print(f"{_bare(staff)} is logged out {where}: tokens below epoch {floor} are refused")
+            print(f"{bare(staff)} is logged out {where}: tokens below epoch {floor} are refused")
+        return Exit.GOOD
 
-    return _with_store(
-        args.config,
-        ask,
-        done,
-        failed="the logout may not have happened; run it again until it says so",
-    )
+    return act("session", args.config, ask, done)
 
 
 def run_enrol(args: argparse.Namespace) -> int:
@@ -92,7 +89,7 @@ def run_enrol(args: argparse.Namespace) -> int:
             _print_json({"staff": staff, "device": device, "epoch": epoch})
         else:
             what = "" if device is None else f" with {device}"
-            print(f"{_bare(staff)} is known{what}: new tokens carry epoch {epoch}")
+            print(f"{bare(staff)} is known{what}: new tokens carry epoch {epoch}")
 
     return _with_store(args.config, lambda store, now: store.enrol(staff, device, now), done)
 
@@ -115,8 +112,6 @@ def _with_store(
     config: str,
     ask: Callable[[EpochStore, Instant], Awaitable[T]],
     done: Callable[[T], None],
-    *,
-    failed: str = "try again",
 ) -> int:
     store = state_store(load_settings(config), base_of(config))  # connects to nothing yet
 
@@ -129,17 +124,10 @@ def _with_store(
     try:
         answer = asyncio.run(once())
     except StateUnavailableError as error:
-        print(f"salon-gateway session: no answer: {error.detail}; {failed}", file=sys.stderr)
+        print(f"salon-gateway session: no answer: {error.detail}; try again", file=sys.stderr)
         return Exit.BROKEN
     done(answer)
     return Exit.GOOD
-
-
-def _staff(text: str) -> StaffId:
-    try:
-        return staff_id(text.removeprefix("staff:"))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"`{text}` is not a name: {error}") from error
 
 
 def _device(text: str) -> DeviceId:
@@ -149,13 +137,9 @@ def _device(text: str) -> DeviceId:
         raise argparse.ArgumentTypeError(f"`{text}` is not a device: {error}") from error
 
 
-def _bare(staff: StaffId) -> str:
-    return staff.removeprefix("staff:")
-
-
 def _as_words(row: EpochRow) -> tuple[str, ...]:
     since = row.changed_at.strftime("%Y-%m-%d %H:%M:%S UTC")
-    return _bare(row.staff), row.device or "(everywhere)", str(row.floor), since
+    return bare(row.staff), row.device or "(everywhere)", str(row.floor), since
 
 
 def _as_data(row: EpochRow) -> dict[str, str | int | None]:

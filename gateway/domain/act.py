@@ -13,6 +13,7 @@ class Act(StrEnum):
     SIGN_IN_REFUSED = "sign_in_refused"
     SIGN_OUT = "sign_out"
     SET_PASSWORD = "set_password"  # noqa: S105  # a name, not a secret
+    REMOVE_ACCOUNT = "remove_account"  # they cannot sign in with a password any more
     LOG_OUT = "log_out"  # somebody else: a lost phone
     LOCK = "lock"
     UNLOCK = "unlock"

@@ -29,9 +29,13 @@ class Reason(StrEnum):
     # Who is it?
     UNAUTHENTICATED = "unauthenticated"  # one answer for every `Cause`
     ORIGIN_REFUSED = "origin_refused"
+    TOO_MANY_TRIES = "too_many_tries"  # at a password; not yet again from there
+    PASSWORD_TEMPORARY = "password_temporary"  # noqa: S105  # a name, not a secret
+    PASSWORD_WEAK = "password_weak"  # noqa: S105  # likewise
     STATE_UNAVAILABLE = "state_unavailable"
     NOT_ON_ROSTER = "not_on_roster"
     HAS_LEFT = "has_left"
+    LOCKED = "locked"  # by somebody, until somebody unlocks it
 
     # May they?
     UNMAPPED = "unmapped"
@@ -61,6 +65,7 @@ class Reason(StrEnum):
     ANSWER_NOT_CUT = "answer_not_cut"
     ANSWER_TOO_LARGE = "answer_too_large"
     APPLIED_NOT_SHOWN = "applied_not_shown"
+    LOGIN_NOT_LEARNED = "login_not_learned"  # a credential came back, but not whose it is
 
     # Us.
     AUDIT_UNAVAILABLE = "audit_unavailable"
@@ -88,13 +93,19 @@ class Cause(StrEnum):
     WRONG_AUDIENCE = "wrong_audience"
     EPOCH_STALE = "epoch_stale"  # logged out: the token's epoch is behind the current one
     SESSION_UNKNOWN = "session_unknown"  # the state store does not know this person
+    WRONG_PASSWORD = "wrong_password"  # noqa: S105  # a name, not a secret
+    NO_ACCOUNT = "no_account"  # somebody tried to sign in with a name that nobody has
 
     # Behind one `no_such_record`:
     RECORD_MISSING = "record_missing"  # the CRM has no such record
     RECORD_REFUSED = "record_refused"  # it has, but the record's facts or its salon refuse
 
+    # Behind a `has_left`:
+    OFFBOARDED = "offboarded"  # seen out by an act, whatever the roster says
 
-RECORD_CAUSES = frozenset({Cause.RECORD_MISSING, Cause.RECORD_REFUSED})
+
+# Of somebody who is known: no credential was refused for them.
+TRAIL_CAUSES = frozenset({Cause.RECORD_MISSING, Cause.RECORD_REFUSED, Cause.OFFBOARDED})
 
 # The one place where reasons become HTTP statuses (RFC 9110 section 15).
 # A reason that stands for the CRM's own answer has no status of its own.
@@ -108,9 +119,13 @@ STATUS: dict[Reason, int] = {
     Reason.BODY_TIMEOUT: 408,
     Reason.UNAUTHENTICATED: 401,
     Reason.ORIGIN_REFUSED: 403,
+    Reason.TOO_MANY_TRIES: 429,  # RFC 6585 4
+    Reason.PASSWORD_TEMPORARY: 403,
+    Reason.PASSWORD_WEAK: 422,  # RFC 9110 15.5.21: well understood, and not good enough
     Reason.STATE_UNAVAILABLE: 503,
     Reason.NOT_ON_ROSTER: 403,
     Reason.HAS_LEFT: 403,
+    Reason.LOCKED: 403,
     Reason.UNMAPPED: 404,
     Reason.RULE_DENIES: 403,
     Reason.NO_RULE_ALLOWS: 403,
@@ -135,6 +150,7 @@ STATUS: dict[Reason, int] = {
     Reason.ANSWER_TOO_LARGE: 502,
     # The write WAS applied: 502, never a plain refusal that invites a retry.
     Reason.APPLIED_NOT_SHOWN: 502,
+    Reason.LOGIN_NOT_LEARNED: 502,
     Reason.AUDIT_UNAVAILABLE: 503,
     Reason.INTERNAL_ERROR: 500,
 }

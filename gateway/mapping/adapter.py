@@ -13,15 +13,24 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.domain.finding import Finding, Place, PolicyError, Severity
+from gateway.domain.login import Login
 from gateway.domain.resource import Resource, Vocabulary
 from gateway.domain.subject import is_name
 from gateway.mapping.lookup import Lookup, build_lookup
 from gateway.mapping.pattern import RECORD, Pattern, Reading, Slot
+from gateway.mapping.read_login import read_login
 from gateway.mapping.read_lookups import read_lookups, with_lookups
 from gateway.mapping.read_resources import read_resource
 from gateway.mapping.read_routes import read_route
 from gateway.mapping.routes import Route, RouteTable, build_table
-from gateway.mapping.shapes import NAME_RULE, AdapterFile, PathsShape, ResourceShape, RouteShape
+from gateway.mapping.shapes import (
+    NAME_RULE,
+    AdapterFile,
+    LoginShape,
+    PathsShape,
+    ResourceShape,
+    RouteShape,
+)
 from gateway.texts.yamltext import Document, validate
 
 DEFAULT_ACTIONS = (
@@ -52,6 +61,7 @@ class Adapter:
         warnings: what is worth a look but does not keep the policy from loading.
         places: (resource, field) → where the field stands in the file.
         lookups: resource → how one record of it is read, for what changes one.
+        login: the CRM's own login; None = people are known by tokens.
     """
 
     name: str
@@ -60,6 +70,7 @@ class Adapter:
     warnings: tuple[Finding, ...] = ()
     places: Mapping[tuple[str, str], Place] = field(default_factory=dict)
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    login: Login | None = None
 
 
 def parse_adapter(document: Document) -> Adapter:
@@ -83,6 +94,8 @@ def parse_adapter(document: Document) -> Adapter:
     reading = _read_paths(data.get("paths"))
     declared = _read_routes(document, data.get("routes"), words, doubtful, reading, findings)
     lookups = read_lookups(document, words, declared, findings)
+    shape = _shape(LoginShape, data["login"]) if "login" in data else None
+    login = None if shape is None else read_login(document, shape, declared, findings)
     if any(found.severity is Severity.ERROR for found in findings):
         raise PolicyError(findings)
     findings += _unreachable(document, words, declared)
@@ -98,6 +111,7 @@ def parse_adapter(document: Document) -> Adapter:
             for name in resource.fields
         },
         lookups={name: build_lookup(found, table) for name, found in lookups.items()},
+        login=login,
     )
 
 

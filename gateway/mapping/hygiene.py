@@ -27,6 +27,7 @@ from gateway.domain.http import (
     Inbound,
     fields_of,
 )
+from gateway.domain.login import NOTHING_MORE, Passing
 from gateway.domain.reason import Reason
 from gateway.mapping.headernames import (
     CUT_ANSWER,
@@ -74,6 +75,7 @@ def request_headers(
     cut: bool,
     preserve_host: bool = False,
     accept: str = "application/json",
+    passing: Passing = NOTHING_MORE,
 ) -> Headers:
     """The headers of the request to the CRM.
 
@@ -89,6 +91,8 @@ def request_headers(
         cut: the answer will be cut.
         accept: and this is the type that can be cut.
         preserve_host: send `host` as Host instead of the CRM's own name.
+        passing: the credential of the CRM's own login, where this request may carry it. What
+            is injected goes before it.
 
     Raises:
         RequestError: MALFORMED_REQUEST, HOST_REFUSED, CONTENT_TYPE_REFUSED (a coded body),
@@ -108,6 +112,7 @@ def request_headers(
         cut,
         preserve_host,
         accept,
+        passing,
     )
     # Of all of it, only our request id is new each time.
     if any(name.lower() == _REQUEST_ID for name, _ in inject):
@@ -129,6 +134,7 @@ def _outgoing(
     cut: bool,  # noqa: FBT001
     preserve_host: bool,  # noqa: FBT001
     accept: str,
+    passing: Passing,
 ) -> Headers:
     """All of `request_headers` but the request id."""
     if host and not _HOST.fullmatch(host):
@@ -139,17 +145,22 @@ def _outgoing(
         _require_unconditional(fields, method)
     injected = {name.lower() for name, _ in inject}
     lost = _connection_options(fields) | injected
-    if not forward_token:
+    if passing.headers:
+        _require_carried(fields, passing.headers)
+    if not forward_token and "authorization" not in passing.headers:
         lost.add("authorization")
+    if passing.readable:
+        lost.add("accept-encoding")
     passes = _passes_cut if cut else _passes
     kept = [
         (name, value)
         for name, value in traced(headers)
-        if (lower := name.lower()) not in lost and passes(lower)
+        if (lower := name.lower()) not in lost and (passes(lower) or lower in passing.headers)
     ]
-    ours = [*_cookies(fields, pass_cookies)]
+    ours = [*_cookies(fields, pass_cookies | passing.cookies)]
     ours += [("Host", host)] if preserve_host and host else []
-    ours += [("Accept", accept), ("Accept-Encoding", "identity")] if cut else []
+    ours += [("Accept", accept)] if cut else []
+    ours += [("Accept-Encoding", "identity")] if cut or passing.readable else []
     ours += _forwarding(peer=peer, secure=secure, host=host)
     ours += [("Via", f"{version} {PSEUDONYM}")]
     return (*kept, *((n, v) for n, v in ours if n.lower() not in injected), *inject)
@@ -295,6 +306,14 @@ def _require_unconditional(fields: Fields, method: str) -> None:
             raise RequestError(
                 Reason.PARAMETER_INVALID, f"`{name}` cannot be checked here; send without it"
             )
+
+
+def _require_carried(fields: Fields, names: frozenset[str]) -> None:
+    """A credential in a header goes on once, and no hop may take it off."""
+    dropped = _options(fields.get("connection", ()))
+    for name in names:
+        if len(fields.get(name, ())) > 1 or name in dropped:
+            raise _malformed(f"the header `{name}` stands twice, or is not for the CRM")
 
 
 def _connection_options(fields: Fields) -> set[str]:

@@ -2,7 +2,8 @@
 
 A segment is literal, or `{name}` for exactly one plain segment, or a final `**` for one or
 more of any kind. `{id}` names the record. What ends with `/` matches addresses that do. No
-regular expressions: an owner cannot see what one lets through.
+regular expressions: an owner cannot see what one lets through. Nothing begins with `/_salon`:
+that is the gateway's own.
 """
 
 import string
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from gateway.domain.subject import is_name
 from gateway.mapping.target import is_segment
 
+RESERVED = "_salon"  # the first segment of the gateway's own pages on the guarded port
 RECORD = "id"  # the parameter that names the record
 REST = "**"
 # HEAD is not here: a GET route answers it.
@@ -101,6 +103,12 @@ def parse_pattern(text: str) -> Pattern:
     parts = (path[1:-1] if slash else path[1:]).split("/") if path != "/" else []
     rest = bool(parts) and parts[-1] == REST
     steps = tuple(_step(part, text) for part in (parts[:-1] if rest else parts))
+    # In any case: to a CRM that reads it so, it would be the same address.
+    if steps and isinstance(steps[0], str) and steps[0].lower() == RESERVED:
+        raise ValueError(
+            f"`{text}` would never reach the CRM: `/{RESERVED}` is the gateway's own; if the CRM "
+            "has an address like that, it cannot be served"
+        )
     slots = [step.name for step in steps if isinstance(step, Slot)]
     twice = sorted({name for name in slots if slots.count(name) > 1})
     if twice:

@@ -117,6 +117,60 @@ class RouteShape(Strict):
     public: bool = False
 
 
+Hours = Annotated[int | None, Field(ge=1, le=8760)]
+
+
+class StepShape(Strict):
+    """One address of the CRM's login; `match` is that of a `public` route."""
+
+    match: str
+    when: str | None = None
+
+
+class IssuingShape(StepShape):
+    """One that answers with a credential."""
+
+    issues: str | None = None
+    issues_refresh: str | None = None
+    expires: str | None = None
+    hours: Hours = None
+    refresh_hours: Hours = None
+    success: list[int] = Field(default_factory=list)
+
+
+class SignInShape(IssuingShape):
+    """Where somebody signs in."""
+
+    staff: str
+    by: Literal["crm_id", "id"] = "crm_id"
+    who: str | None = None
+    unless: list[str] = Field(default_factory=list)
+    device: str | None = None
+    continues: bool = False
+
+
+class RefreshShape(IssuingShape):
+    """Where a credential is exchanged for a fresh one."""
+
+    presents: str
+
+
+class SignOutShape(StepShape):
+    """Where somebody signs out."""
+
+    presents: str | None = None
+
+
+class LoginShape(Strict):
+    """The CRM's own login, from which the gateway learns who is who."""
+
+    credential: str
+    renews: bool = False
+    sign_in: list[SignInShape]
+    refresh: list[RefreshShape] = Field(default_factory=list)
+    sign_out: list[SignOutShape] = Field(default_factory=list)
+
+
 class AdapterFile(Strict):
     """How a CRM speaks."""
 
@@ -125,3 +179,4 @@ class AdapterFile(Strict):
     paths: PathsShape = PathsShape()
     resources: dict[str, ResourceShape]
     routes: list[RouteShape]
+    login: LoginShape | None = None

@@ -5,12 +5,15 @@ lay behind it; `Retry-After` outside hours is the one that follows the clock.
 """
 
 import math
+from urllib.parse import quote
 
 from gateway.domain.decision import Refusal
 from gateway.domain.http import Answer, Headers, Inbound
 from gateway.domain.reason import STATUS, Reason
 from gateway.domain.time import Instant
 from gateway.mapping.guard import METHODS
+from gateway.mapping.pattern import RESERVED
+from gateway.mapping.target import linked_target
 from gateway.proxy import negotiate
 from gateway.proxy import problem as problem_json
 from gateway.proxy import screen as page
@@ -20,6 +23,9 @@ from gateway.proxy import screen as page
 ALLOWED_METHODS = ", ".join(sorted(METHODS))
 RETRY_SECONDS = 1  # state and audit come back within seconds or not by themselves
 
+SIGN_IN = f"/{RESERVED}/sign-in"
+MAX_WAY_BACK = 1024  # characters of a target, three times that at most where it is a value
+
 _COMMON: Headers = (
     ("Cache-Control", "no-store"),
     ("Vary", "Accept, Accept-Language, Authorization, Cookie"),
@@ -28,8 +34,15 @@ _COMMON: Headers = (
 )
 
 
-def render(refusal: Refusal, inbound: Inbound, *, now: Instant) -> Answer:
-    """What the client gets for a refusal: a page if it reads pages, else problem+json."""
+def render(refusal: Refusal, inbound: Inbound, *, now: Instant, sign_in: bool = False) -> Answer:
+    """What the client gets for a refusal: a page if it reads pages, else problem+json.
+
+    Args:
+        refusal: what is said.
+        inbound: to whom.
+        now: for `Retry-After` and the page.
+        sign_in: people sign in here; the page of a 401 leads them there.
+    """
     if inbound.method not in {"GET", "HEAD"} or not negotiate.prefers_html(
         inbound.values("accept")
     ):
@@ -43,7 +56,7 @@ def render(refusal: Refusal, inbound: Inbound, *, now: Instant) -> Answer:
     return Answer(
         status=STATUS[refusal.reason],
         headers=(*headers, *_COMMON, *_special(refusal, now)),
-        body=page.screen(refusal, language, now),
+        body=page.screen(refusal, language, now, _way_in(inbound) if sign_in else None),
     )
 
 
@@ -59,6 +72,14 @@ def render_problem(refusal: Refusal, *, now: Instant) -> Answer:
         headers=(*headers, *_COMMON, *_special(refusal, now)),
         body=problem_json.problem(refusal),
     )
+
+
+def _way_in(inbound: Inbound) -> str:
+    """The sign-in, and back from there to what was asked for."""
+    target = linked_target(inbound.target)
+    if target is None or len(target.wire) > MAX_WAY_BACK:
+        return SIGN_IN
+    return f"{SIGN_IN}?next={quote(target.wire, safe='')}"
 
 
 def _special(refusal: Refusal, now: Instant) -> Headers:

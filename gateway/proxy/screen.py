@@ -14,6 +14,7 @@ from gateway.domain.reason import Reason
 from gateway.domain.time import Instant
 from gateway.proxy.negotiate import Language
 from gateway.proxy.problem import zone_of
+from gateway.proxy.signin_pages import WORDS
 from gateway.proxy.wording import WORDING, Locale
 
 CONTENT_TYPE = "text/html; charset=utf-8"
@@ -37,8 +38,13 @@ CONTENT_SECURITY_POLICY = (
 )
 
 
-def screen(refusal: Refusal, language: Language, now: Instant) -> bytes:
-    """The page of a refusal in the reader's language, UTF-8."""
+def screen(
+    refusal: Refusal, language: Language, now: Instant, sign_in: str | None = None
+) -> bytes:
+    """The page of a refusal in the reader's language, UTF-8.
+
+    `sign_in` is the address where people sign in; None = they do so elsewhere.
+    """
     locale = WORDING.languages[language]
     page = _PAGE.render(
         language=str(language),
@@ -47,6 +53,8 @@ def screen(refusal: Refusal, language: Language, now: Instant) -> bytes:
         quote=locale.quote,
         request_id=refusal.request_id,
         reason=str(refusal.reason),
+        sign_in=sign_in if refusal.reason is Reason.UNAUTHENTICATED else None,
+        sign_in_word=WORDS[language].sign_in,
     )
     return page.encode()
 

@@ -11,7 +11,10 @@ from enum import StrEnum
 
 from gateway.bundle import Bundle
 from gateway.domain.resource import Resource
+from gateway.domain.subject import Role
 from gateway.enforcer.observe import Kind, Observation
+from gateway.enforcer.rules import Effect, Rule
+from gateway.enforcer.when import Literal
 from gateway.identity.roster import Member
 from gateway.mapping.routes import Route, RouteKind
 from gateway.tools.hours_words import hours_in_words
@@ -118,6 +121,30 @@ def _roles(old: Bundle, new: Bundle) -> _Said:
     ]
     for text in _came_and_went("link", *links):
         yield text, False
+    for text in _without_role(old, new):
+        yield text, False
+
+
+def _without_role(old: Bundle, new: Bundle) -> Iterator[str]:
+    """Denies are inherited with a role: who loses one may do what it kept from them."""
+    for staff in sorted(old.people.keys() & new.people.keys()):
+        kept = {post.salon: post.held for post in new.people[staff].posts}
+        for post in old.people[staff].posts:
+            for role in sorted(post.held - kept.get(post.salon, frozenset())):
+                closing = ", ".join(str(rule.ref) for rule in old.rules if _closes(rule, role))
+                if closing and post.salon in kept:
+                    yield (
+                        f"`{staff}` no longer has `{role}` in `{post.salon}`, nor what it keeps "
+                        f"closed: {closing}"
+                    )
+
+
+def _closes(rule: Rule, role: Role) -> bool:
+    """Does a row keep something from whoever has a role, and from nobody without it?"""
+    if rule.effect is Effect.DENY and rule.who == role:
+        return True
+    counts = Literal(role, negated=rule.effect is Effect.ALLOW)
+    return counts in rule.condition.literals
 
 
 def _hours(old: Bundle, new: Bundle, timeline: Timeline) -> _Said:

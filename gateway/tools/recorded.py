@@ -36,7 +36,7 @@ JUDGED: Final = frozenset(
 
 
 _ROWS: Final = ("rules", "would_by")
-_NO_ANSWER: Final = frozenset({Phase.INTENT, Phase.TALLY, Phase.END})
+_NO_ANSWER: Final = frozenset({Phase.INTENT, Phase.TALLY, Phase.END, Phase.ACT})
 
 
 class Left(StrEnum):
@@ -63,8 +63,12 @@ _LEFT: Final[Mapping[Reason, Left]] = {
     Reason.BODY_TIMEOUT: Left.BODY,
     Reason.UNAUTHENTICATED: Left.IDENTITY,
     Reason.ORIGIN_REFUSED: Left.IDENTITY,
+    Reason.TOO_MANY_TRIES: Left.IDENTITY,
+    Reason.PASSWORD_TEMPORARY: Left.IDENTITY,
+    Reason.PASSWORD_WEAK: Left.IDENTITY,
     Reason.STATE_UNAVAILABLE: Left.GATEWAY,
     Reason.NOT_ON_ROSTER: Left.IDENTITY,
+    Reason.LOCKED: Left.IDENTITY,  # by an act: no policy says so
     Reason.LOOKUP_FAILED: Left.CRM,
     Reason.UNKNOWN_PARAMETER: Left.QUESTION,
     Reason.PARAMETER_INVALID: Left.QUESTION,
@@ -79,6 +83,7 @@ _LEFT: Final[Mapping[Reason, Left]] = {
     Reason.ANSWER_NOT_CUT: Left.CRM,
     Reason.ANSWER_TOO_LARGE: Left.CRM,
     Reason.APPLIED_NOT_SHOWN: Left.CRM,
+    Reason.LOGIN_NOT_LEARNED: Left.CRM,
     Reason.AUDIT_UNAVAILABLE: Left.GATEWAY,
     Reason.INTERNAL_ERROR: Left.GATEWAY,
 }
@@ -128,7 +133,7 @@ def parse_recorded(members: Mapping[str, Any]) -> Recorded | None:
         members: as `audit.chain.parse` gives them.
 
     Returns:
-        None for a line that records no answer: a head, an intent, a tally.
+        None for a line that records no answer: a head, an intent, a tally, an end, an act.
 
     Raises:
         ValueError: an entry of another form than this version writes.
@@ -153,7 +158,7 @@ def left_out(recorded: Recorded) -> Left | None:
     reason = recorded.reason
     if reason not in LET_THROUGH | JUDGED:
         return _LEFT[reason]
-    if recorded.staff is None:
+    if recorded.staff is None or recorded.cause is Cause.OFFBOARDED:
         return Left.IDENTITY
     if reason is Reason.FIELD_NOT_WRITABLE and not recorded.sent:
         return Left.BODY  # entered before entries told what was sent

@@ -20,6 +20,7 @@ from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
 from gateway.proxy.server import GuardedServer
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import CountingMeter, MemoryTrail, SetClock
 
 SECRET = b"kQ9v2mZr7xT4wB8nL1sD6fG3hJ5pYcVe"
@@ -188,6 +189,7 @@ async def open_salon(*, limits=None, **doorway):
         ),
         clock=salon.clock,
         epochs=salon.epochs,
+        locks=MemoryLocks(),
         upstream=upstream,
         audit=salon.trail,
         meter=salon.meter,

@@ -18,6 +18,7 @@ from tests.bench.measure import Contender, side_by_side, spell
 from tests.bench.policies import RECORD_STYLIST, STYLIST
 from tests.bench.tables import Section
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import Body, MemoryTrail, MemoryUpstream, SetClock
 
 SECRET = b"kQ9v2mZr7xT4wB8nL1sD6fG3hJ5pYcVe"
@@ -45,6 +46,7 @@ class World:
             ),
             clock=self.clock,
             epochs=self.epochs,
+            locks=MemoryLocks(),
             upstream=self.crm,
             audit=self.trail,
             meter=PrometheusMeter(),

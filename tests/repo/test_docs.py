@@ -189,7 +189,7 @@ def test_no_page_names_a_verb_or_option_that_does_not_exist():
     known = dict(verbs())
     said = re.compile(
         r"(?:^ *|`)salon-gateway((?: --config \S+| --output \w+)*) "
-        r"([a-z][a-z-]*(?: [a-z]+)?)([^`\n]*)",
+        r"([a-z][a-z-]*(?: [a-z][a-z-]*)?)([^`\n]*)",
         re.MULTILINE,
     )
     for page in [*pages(), "dashboards/alerts.yml"]:

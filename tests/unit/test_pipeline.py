@@ -20,6 +20,7 @@ from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryUpstream, SetClock
 
 SECRET = b"kQ9v2mZr7xT4wB8nL1sD6fG3hJ5pYcVe"
@@ -53,6 +54,7 @@ class Salon:
         self.happened = []
         self.clock = SetClock(at)
         self.epochs = MemoryEpochs()
+        self.locks = MemoryLocks()
         self.crm = MemoryUpstream(self.happened)
         self.trail = MemoryTrail(self.happened)
         self.meter = CountingMeter()
@@ -69,6 +71,7 @@ class Salon:
             ),
             clock=self.clock,
             epochs=self.epochs,
+            locks=self.locks,
             upstream=self.crm,
             audit=self.trail,
             meter=self.meter,

@@ -94,3 +94,28 @@ def test_a_secret_and_a_secret_file_are_one_too_many():
 def test_an_unreadable_secret_file_of_the_environment_is_a_finding():
     found = refused(LEAST, {"SALON_GATEWAY_STATE__URL_FILE": "/nowhere"})
     assert any("cannot read the file" in finding for finding in found)
+
+
+def signing_in(tokens, upstream="{url: 'http://crm.example', adapter: a.yaml}"):
+    return f"upstream: {upstream}\ntokens: {tokens}\naccounts: {{enabled: true}}\n"
+
+
+COOKIE = "cookie: __Host-salon, origins: ['https://crm.example']"
+
+
+def test_signing_in_needs_a_key_to_sign_with_and_a_cookie_of_this_host_alone():
+    settings = read(signing_in(f"{{secret_file: s, {COOKIE}}}"))
+    assert settings.accounts.session_hours == 12
+    (message,) = refused(signing_in(f"{{jwks: k.json, {COOKIE}}}"))
+    assert "`tokens.secret_file`" in message
+    (message,) = refused(signing_in("{secret_file: s}"))
+    assert "`__Host-`" in message
+    (message,) = refused(signing_in(f"{{secret_file: s, {COOKIE.replace('__Host-', '')}}}"))
+    assert "`__Host-`" in message
+    crm = "{url: 'http://crm.example', adapter: a.yaml, pass_cookies: [__Host-salon]}"
+    (message,) = refused(signing_in(f"{{secret_file: s, {COOKIE}}}", crm))
+    assert "`upstream.pass_cookies`" in message
+
+
+def test_without_signing_in_none_of_it_is_needed():
+    assert not read().accounts.enabled

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.backends import meter as meter_module
 from gateway.backends.meter import METRICS, NAMES, Kind, PrometheusMeter
 from gateway.domain.access import WindowState
-from gateway.domain.reason import RECORD_CAUSES, STATUS, Cause, Reason
+from gateway.domain.reason import STATUS, TRAIL_CAUSES, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import from_milliseconds
 from gateway.ports import Labels, LoadFault
@@ -87,6 +87,8 @@ def fill(meter):
     meter.calendars_missing(2)
     for part in ("policy", "state", "audit", "upstream"):
         meter.up(part, ok=True)
+    meter.worker_up(0, ok=True)
+    meter.worker_restarted(0)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +148,7 @@ def test_every_cause_and_failure_counter_starts_at_zero_so_that_rates_can_rise()
         assert value(meter, "policy_load_failures_total", reason=why.value) == 0
     assert value(meter, "streams_cut_total") == 0
     assert value(meter, "series_dropped_total") == 0
-    causes = set(Cause) - RECORD_CAUSES
+    causes = set(Cause) - TRAIL_CAUSES
     assert all(value(meter, "unauthenticated_total", cause=c.value) == 0 for c in causes)
     assert value(meter, "unauthenticated_total", cause=Cause.RECORD_REFUSED) is None
 

@@ -2,9 +2,11 @@
 
 import pytest
 
+from gateway.backends.redis_documents import RedisDocuments
 from gateway.backends.redis_epochs import RedisEpochs
+from gateway.backends.sqlite_documents import SqliteDocuments
 from gateway.backends.sqlite_epochs import SqliteEpochs
-from gateway.backends.state import open_epochs, parse_redis
+from gateway.backends.state import open_documents, open_epochs, parse_redis
 
 
 @pytest.mark.parametrize("url", ["sqlite:state/epochs.sqlite3", "sqlite:/var/lib/salon/e.db"])
@@ -59,4 +61,25 @@ def test_an_address_prints_without_its_secrets():
 def test_anything_else_is_refused_without_repeating_it(url):
     with pytest.raises(ValueError) as caught:
         open_epochs(url)
+    assert "sesame" not in str(caught.value)
+
+
+def test_documents_stand_in_a_file_of_their_own_beside_the_epochs(tmp_path):
+    for url in ("sqlite:state/epochs.sqlite3", f"sqlite:{tmp_path}/state/epochs.sqlite3"):
+        store = open_documents(url, tmp_path)
+        path = tmp_path / "state" / "epochs-documents.sqlite3"
+        assert isinstance(store, SqliteDocuments)
+        assert repr(store) == f"SqliteDocuments({str(path)!r})"
+
+
+def test_documents_in_redis_print_without_a_secret(tmp_path):
+    store = open_documents("rediss://gate:sesame@[::1]:7000/3", tmp_path)
+    assert isinstance(store, RedisDocuments)
+    assert repr(store) == "RedisDocuments(rediss://[::1]:7000/3)"
+
+
+@pytest.mark.parametrize("url", ["", "sqlite:", "sqlite::memory:", "postgres://:sesame@db/0"])
+def test_documents_of_anything_else_are_refused_without_repeating_it(tmp_path, url):
+    with pytest.raises(ValueError) as caught:
+        open_documents(url, tmp_path)
     assert "sesame" not in str(caught.value)

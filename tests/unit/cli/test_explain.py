@@ -17,6 +17,7 @@ from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryUpstream, SetClock
 
 SECRET = b"kQ9v2mZr7xT4wB8nL1sD6fG3hJ5pYcVe"
@@ -188,6 +189,7 @@ class Door:
             ),
             clock=self.clock,
             epochs=self.epochs,
+            locks=MemoryLocks(),
             upstream=crm,
             audit=self.trail,
             meter=self.meter,

@@ -15,6 +15,7 @@ from gateway.backends.audit_directory import list_trail
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.cli import replay
 from gateway.cli.changes import REASONS
+from gateway.domain.act import Act
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.subject import DeviceId, Role, staff_id
 from gateway.domain.time import Instant
@@ -354,6 +355,15 @@ def test_of_a_change_the_outcome_is_told_or_that_there_is_none(trail):
     trail.write()
     code, _, err = trail.run("explain", "--entry", "r1")
     assert (code, "only an intent was entered" in err) == (2, True)
+
+
+def test_an_act_is_no_request_and_is_left_out(trail):
+    trail.add("r1", phase=Phase.ACT, act=Act.LOCK, whom=staff_id("mei"), status=None, reason=None)
+    trail.write()
+    code, _, err = trail.run("explain", "--entry", "r1")
+    assert (code, "the entry is an act, no request" in err) == (2, True)
+    code, data = trail.data("replay")
+    assert (code, data["asked"], data["left_out"]) == (0, 0, {})
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from gateway.cli import session
+from gateway.cli import acting, session
 from gateway.domain.finding import PolicyError
 
 SETTINGS = """
@@ -101,6 +101,26 @@ def test_a_state_that_is_away_is_said_so_and_the_logout_is_not_claimed(run):
     assert "no answer" in err
     assert "run it again" in err
     assert "sesame" not in err
+
+
+def test_a_logout_stands_in_the_trail(run, tmp_path):
+    run("revoke", "mei", "--device", "phone-1")
+    (file,) = (tmp_path / "audit").glob("trail-cli-*.jsonl")
+    entry = json.loads(file.read_text(encoding="utf-8").splitlines()[-1])
+    expected = {"phase": "act", "act": "log_out", "whom": "staff:mei", "device": "phone-1"}
+    assert expected.items() <= entry.items()
+    assert "staff" not in entry
+
+
+def test_a_logout_that_cannot_be_entered_is_not_done(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(acting, "PAUSE_SECONDS", 0.0)
+    run("enrol", "mei")
+    before = as_json(run("list", output="json"))
+    (tmp_path / "audit").write_text("not a folder", encoding="utf-8")
+    code, out, err = run("revoke", "mei")
+    assert (code, out) == (1, "")
+    assert "nothing was done" in err
+    assert as_json(run("list", output="json")) == before
 
 
 def test_a_state_url_that_names_no_store_is_a_finding_without_the_url(run):

@@ -2,8 +2,9 @@ import pytest
 
 from gateway.domain.errors import RequestError
 from gateway.domain.http import Inbound
+from gateway.domain.login import Place, Source
 from gateway.domain.reason import Cause, Reason
-from gateway.identity.credential import credential
+from gateway.identity.credential import credential, presented, require_no_foreign_origin
 
 OWN = frozenset({"https://crm.salon.example"})
 
@@ -185,3 +186,109 @@ def test_a_websocket_from_another_site_is_refused_although_it_opens_with_get():
 def test_a_bearer_token_needs_no_origin():
     """No browser attaches it by itself."""
     assert find(("Authorization", "Bearer a.b.c"), method="DELETE") == "a.b.c"
+
+
+# ---------------------------------------------------------------- of a CRM's own login
+
+SID = Source(place=Place.COOKIE, name="sessionid")
+BEARER = Source(place=Place.HEADER, name="authorization", scheme="Bearer")
+OWN_HEADER = Source(place=Place.HEADER, name="x-auth-token")
+
+
+def shown(form, *headers, method="GET"):
+    return presented(
+        a_request(*headers, method=method), form, cookie="salon_token", own_origins=OWN
+    )
+
+
+def why(form, *headers):
+    with pytest.raises(RequestError) as caught:
+        shown(form, *headers)
+    assert caught.value.reason is Reason.UNAUTHENTICATED
+    return caught.value.cause
+
+
+def test_a_session_is_presented_in_its_one_form():
+    assert shown(SID, ("Cookie", "a=b; sessionid=x:1|y%41=; c=d")) == "x:1|y%41="
+    assert shown(SID, ("Cookie", 'sessionid="x1"')) == '"x1"'
+    assert shown(BEARER, ("authorization", "bearer 1|abc")) == "1|abc"
+    assert shown(OWN_HEADER, ("X-Auth-Token", "abc")) == "abc"
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        (SID, ()),
+        (SID, (("Cookie", "Sessionid=abc; sessionid2=x"),)),
+        (SID, (("Authorization", "Bearer abc"),)),
+        (BEARER, (("Cookie", "sessionid=abc"),)),
+        (BEARER, (("X-Authorization", "Bearer abc"),)),
+        (OWN_HEADER, (("Authorization", "Bearer abc"),)),
+        (OWN_HEADER, (("X_Auth_Token", "abc"),)),
+    ],
+)
+def test_no_other_form_is_a_session(form, headers):
+    assert why(form, *headers) is Cause.NO_CREDENTIAL
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        (SID, (("Cookie", "sessionid=a; sessionid=a"),)),
+        (SID, (("Cookie", "sessionid=a"), ("Cookie", "sessionid=b"))),
+        (SID, (("Cookie", "sessionid=a"), ("Authorization", "Bearer x"))),
+        (SID, (("Cookie", "sessionid=a; salon_token=x"),)),
+        (BEARER, (("Authorization", "Bearer a"), ("Authorization", "Bearer b"))),
+        (BEARER, (("Authorization", "Bearer a"), ("Cookie", "salon_token=x"))),
+        (OWN_HEADER, (("X-Auth-Token", "a"), ("x-auth-token", "a"))),
+        (OWN_HEADER, (("X-Auth-Token", "a"), ("Authorization", "Bearer x"))),
+    ],
+)
+def test_a_session_and_another_credential_are_two(form, headers):
+    assert why(form, *headers) is Cause.TWO_CREDENTIALS
+
+
+@pytest.mark.parametrize(
+    ("form", "headers"),
+    [
+        (SID, (("Cookie", "sessionid"),)),
+        (SID, (("Cookie", "sessionid="),)),
+        (SID, (("Cookie", 'sessionid=""'),)),
+        (SID, (("Cookie", "sessionid =a"),)),
+        (SID, (("Cookie", "sessionid= a"),)),
+        (SID, (("Cookie", "sessionid=a b"),)),
+        (SID, (("Cookie", "sessionid=a,b"),)),
+        (SID, (("Cookie", 'sessionid=a"b"'),)),
+        (SID, (("Cookie", 'x="; sessionid=a; y="'),)),
+        (SID, (("Cookie", f"sessionid={'x' * 9000}"),)),
+        (BEARER, (("Authorization", "Token abc"),)),
+        (BEARER, (("Authorization", "Bearer"),)),
+        (BEARER, (("Authorization", "Bearer  abc"),)),
+        (BEARER, (("Authorization", "Bearer abc, Bearer def"),)),
+        (BEARER, (("Authorization", 'Bearer "abc"'),)),
+        (OWN_HEADER, (("X-Auth-Token", ""),)),
+        (OWN_HEADER, (("X-Auth-Token", "a b"),)),
+        (OWN_HEADER, (("X-Auth-Token", "a\xe9"),)),
+    ],
+)
+def test_a_session_that_readers_would_read_differently_is_malformed(form, headers):
+    assert why(form, *headers) is Cause.TOKEN_MALFORMED
+
+
+def test_a_session_cookie_changes_something_only_from_a_page_of_ours():
+    cookie = ("Cookie", "sessionid=abc")
+    assert shown(SID, cookie, ("Origin", "https://crm.salon.example"), method="POST") == "abc"
+    for origin in ([], [("Origin", "null")], [("Origin", "https://evil.example")]):
+        with pytest.raises(RequestError) as caught:
+            shown(SID, cookie, *origin, method="POST")
+        assert caught.value.reason is Reason.ORIGIN_REFUSED
+    assert shown(BEARER, ("Authorization", "Bearer abc"), method="POST") == "abc"
+
+
+def test_at_the_login_a_foreign_page_is_refused_and_an_app_without_an_origin_is_not():
+    require_no_foreign_origin(a_request(method="POST"), OWN)
+    require_no_foreign_origin(a_request(("Origin", "https://crm.salon.example")), OWN)
+    for origin in ("null", "https://evil.example", ""):
+        with pytest.raises(RequestError) as caught:
+            require_no_foreign_origin(a_request(("Origin", origin)), OWN)
+        assert caught.value.reason is Reason.ORIGIN_REFUSED

@@ -4,6 +4,7 @@ import pytest
 
 from gateway.domain.errors import RequestError, UpstreamError
 from gateway.domain.http import Headers, Inbound
+from gateway.domain.login import Passing
 from gateway.domain.reason import Reason
 from gateway.mapping import headernames
 from gateway.mapping.hygiene import answer_headers, request_headers, wire_text
@@ -544,3 +545,84 @@ def test_a_passed_cookie_is_one_to_every_reader(value: str) -> None:
     passed = frozenset({"crm"})
     assert refused(("Cookie", f"crm={value}"), pass_cookies=passed) is Reason.MALFORMED_REQUEST
     assert "cookie" not in names(forwarded(("Cookie", f"other={value.partition(';')[0]}")))
+
+
+# ---------------------------------------------------------------- the CRM's own login
+
+SESSION = Passing(cookies=frozenset({"sessionid"}))
+TOKEN = Passing(headers=frozenset({"authorization"}))
+OWN = Passing(headers=frozenset({"x-auth-token"}))
+
+
+@BOTH
+def test_a_learned_session_goes_on_as_it_came_and_no_other_cookie(cut) -> None:
+    came = ("Cookie", 'a=1; sessionid="x|1"; Sessionid=2; b=3')
+    assert values(forwarded(came, passing=SESSION, cut=cut), "Cookie") == ['sessionid="x|1"']
+    assert "cookie" not in names(forwarded(came, cut=cut))
+
+
+@BOTH
+def test_a_learned_session_goes_on_beside_the_cookies_that_always_may(cut) -> None:
+    came = ("Cookie", "csrftoken=1; sessionid=2")
+    headers = forwarded(came, passing=SESSION, pass_cookies=frozenset({"csrftoken"}), cut=cut)
+    assert values(headers, "Cookie") == ["csrftoken=1; sessionid=2"]
+
+
+@BOTH
+def test_a_learned_token_goes_on_as_it_came(cut) -> None:
+    came = ("authorization", "bearer 1|abc")
+    assert came in forwarded(came, passing=TOKEN, cut=cut)
+    assert "authorization" not in names(forwarded(came, passing=SESSION, cut=cut))
+    own = ("X-Auth-Token", "abc")
+    assert own in forwarded(own, passing=OWN, cut=cut)
+    assert "x-auth-token" not in names(forwarded(own, passing=TOKEN, cut=cut))
+    assert "x-auth-tokens" not in names(forwarded(("X-Auth-Tokens", "a"), passing=OWN, cut=cut))
+
+
+@BOTH
+def test_what_is_injected_goes_before_a_learned_credential(cut) -> None:
+    inject = (("Authorization", "Basic eA=="), ("Cookie", "svc=1"), ("x-auth-token", "ours"))
+    came = (("Authorization", "Bearer t"), ("Cookie", "sessionid=2"), ("X-Auth-Token", "theirs"))
+    for passing in (SESSION, TOKEN, OWN):
+        headers = forwarded(*came, passing=passing, inject=inject, cut=cut)
+        assert values(headers, "Authorization") == ["Basic eA=="]
+        assert values(headers, "Cookie") == ["svc=1"]
+        assert values(headers, "X-Auth-Token") == ["ours"]
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("passing", "came"),
+    [
+        (SESSION, [("Cookie", "sessionid=1; sessionid=1")]),
+        (SESSION, [("Cookie", "sessionid=1"), ("Cookie", "sessionid=2")]),
+        (SESSION, [("Cookie", "sessionid=1 2")]),
+        (TOKEN, [("Authorization", "Bearer a"), ("Authorization", "Bearer b")]),
+        (OWN, [("X-Auth-Token", "a"), ("x-auth-token", "b")]),
+        (OWN, [("X-Auth-Token", "a"), ("Connection", "X-Auth-Token")]),
+    ],
+)
+def test_a_learned_credential_that_the_crm_might_read_otherwise_is_refused(
+    passing, came, cut
+) -> None:
+    assert refused(*came, passing=passing, cut=cut) is Reason.MALFORMED_REQUEST
+
+
+def test_an_answer_that_will_be_read_is_asked_for_without_a_coding() -> None:
+    came = (("Accept-Encoding", "gzip, br"), ("Accept", "text/html"))
+    headers = forwarded(*came, passing=Passing(readable=True), cut=False)
+    assert values(headers, "Accept-Encoding") == ["identity"]
+    assert values(headers, "Accept") == ["text/html"]
+
+
+@BOTH
+def test_the_crm_sets_the_cookie_of_its_login_for_this_host_alone(cut) -> None:
+    kept = "sessionid=1; Path=/; HttpOnly; Secure; SameSite=Lax; Max-Age=60"
+    headers = returned(
+        ("Set-Cookie", kept.replace("; Secure", "; domain=.crm.example; Secure")),
+        ("Set-Cookie", "Sessionid=2"),
+        ("Set-Cookie", "tracker=1"),
+        cut=cut,
+        pass_cookies=SESSION.cookies,
+    )
+    assert values(headers, "Set-Cookie") == [kept]

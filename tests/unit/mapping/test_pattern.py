@@ -78,8 +78,17 @@ def test_any_case_is_that_of_a_to_z():
         ("GET /a/..", "can never arrive"),
         ("GET /a/b%20c", "can never arrive"),
         ("GET /a/b;c", "can never arrive"),
+        ("GET /_salon", "the gateway's own"),
+        ("POST /_salon/sign-in", "the gateway's own"),
+        ("GET /_SALON/{id}", "the gateway's own"),
+        ("GET /_salon/**", "the gateway's own"),
     ],
 )
 def test_what_is_wrong_with_a_pattern_is_said(text, message):
     with pytest.raises(ValueError, match=message):
         parse_pattern(text)
+
+
+def test_only_the_first_segment_is_the_gateways_own():
+    assert parse_pattern("GET /a/_salon").steps == ("a", "_salon")
+    assert parse_pattern("GET /_salons").steps == ("_salons",)

@@ -5,9 +5,10 @@ import json
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 
 from gateway.domain.errors import StateUnavailableError
-from gateway.proxy.admin import AdminServer
+from gateway.proxy.admin import AdminServer, Parts
 
 PATIENCE = 10
 
@@ -31,8 +32,9 @@ async def hung():
 @asynccontextmanager
 async def serving(**given):
     probes = given.pop("probes", {"policy": good})
-    options = {"render_metrics": metrics, "status": lambda: {"policy": "abc123", "age": 5}} | given
-    server = AdminServer(probes, **options)
+    parts = Parts(probes, **{k: given.pop(k) for k in ("probe_seconds",) if k in given})
+    options = {"render_metrics": metrics, "status": status} | given
+    server = AdminServer(parts.ready, **options)
     port = await server.start("127.0.0.1", 0)
     try:
         yield port
@@ -40,7 +42,11 @@ async def serving(**given):
         await server.stop()
 
 
-def metrics():
+async def status():
+    return {"policy": "abc123", "age": 5}
+
+
+async def metrics():
     return b"salon_gateway_up 1\n", "text/plain; version=1.0.0; charset=utf-8"
 
 
@@ -197,7 +203,7 @@ async def test_metrics_come_with_their_own_type():
 
 
 async def test_metrics_that_cannot_be_rendered_are_a_500_without_details():
-    def broken():
+    async def broken():
         raise ZeroDivisionError("secret")
 
     async with serving(render_metrics=broken) as port:
@@ -294,4 +300,33 @@ async def test_a_malformed_request_is_a_bare_400():
 
 
 async def test_an_admin_server_that_never_started_stops():
-    await AdminServer({}, metrics, dict).stop()
+    await AdminServer(Parts({}).ready, metrics, status).stop()
+
+
+async def test_it_also_listens_on_a_unix_socket_and_leaves_nothing_behind(tmp_path):
+    path = tmp_path / "0.sock"
+    server = AdminServer(Parts({"policy": good}).ready, metrics, status)
+    await server.start_at(path)
+    reader, writer = await asyncio.open_unix_connection(path)
+    writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    async with asyncio.timeout(PATIENCE):
+        raw = await reader.read()
+    writer.transport.abort()
+    assert raw.startswith(b"HTTP/1.1 200 OK")
+    await server.stop()
+    assert not path.exists()
+
+
+async def test_the_console_answers_what_is_its_own_and_nothing_else():
+    async def console(request):
+        if request.raw_path != "/":
+            return None
+        return web.Response(text=request.method, headers={"Content-Security-Policy": "own"})
+
+    async with serving(console=console) as port:
+        status, headers, body = await ask(port, "/", method="POST")
+        assert (status, body, headers["Content-Security-Policy"]) == (200, b"POST", "own")
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert (await ask(port, "/healthz"))[0] == 200
+        assert (await ask(port, "/staff", method="POST"))[0] == 405
+        assert (await ask(port, "/", host="evil.example"))[0] == 421

@@ -1,0 +1,461 @@
+"""Own accounts: signing in with a name and a password, and choosing one.
+
+True here:
+* A try counts as wrong before the password is looked at, so that many at once are not one.
+* Whatever name is typed, whoever it is, if anybody: the same reads, one hash, the same answer.
+* Strangers never make a device wait that signed in before (`identity/attempts.py`), nor take
+  its place before the hashes.
+* What takes effect is entered in the trail first. Refusals are entered at most 60 a minute.
+* A password that is changed ends every session that an older one has begun, also one that is
+  just beginning: a sign-in asks for its epoch, then writes the account as it was checked, or
+  is refused; a change writes the account, then raises the floor.
+
+Who has no line in staff.yaml has no account, whatever the state says. What somebody may do
+once they are in is judged with each request; a lock is asked here, too, since a page that says
+so is better than one that lets them in to nothing.
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from gateway.audit.entry import Entry, Phase
+from gateway.audit.quota import RefusalQuota
+from gateway.domain.act import Act
+from gateway.domain.errors import AuditUnavailableError, RequestError, StateUnavailableError
+from gateway.domain.reason import STATUS, Cause, Reason
+from gateway.domain.subject import DeviceId, StaffId, staff_id
+from gateway.domain.time import Instant
+from gateway.guesses import Guesses, Source, known_device, stranger
+from gateway.identity.accounts import (
+    Account,
+    may_renew,
+    parse_account,
+    render_account,
+    signed_in,
+    with_password,
+)
+from gateway.identity.locks import parse_lock, require_unlocked
+from gateway.identity.passwords import normalised, weaknesses
+from gateway.identity.roster import Roster
+from gateway.identity.weakness import Weakness
+from gateway.ports import AuditTrail, Clock, DocumentStore, EpochStore, Kept, Kind
+
+ROUNDS = 32  # of those who change one document at once, each round lets one through
+MAX_NAME = 128  # characters of a name that are looked at
+NOBODY = "nobody"  # the key that is asked for a name nobody can have
+
+
+class PasswordHasher(Protocol):
+    """Hashes passwords, slowly; bounded in how many at once."""
+
+    def place(self, known: str | None) -> AbstractContextManager[None]:
+        """A place for one sign-in; what strangers share (None), no known device ever needs.
+
+        Raises:
+            StateUnavailableError: there is none.
+        """
+        ...
+
+    async def verify(self, encoded: str | None, password: bytes | None, *, known: bool) -> bool:
+        """Is it this password? None on either side is a no, after the same work."""
+        ...
+
+    async def hash(self, password: bytes, *, known: bool) -> str:
+        """A PHC string."""
+        ...
+
+    def is_outdated(self, encoded: str) -> bool:
+        """Would a new hash have other parameters?"""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedIn:
+    """The password was right.
+
+    Attributes:
+        must_change: somebody else knows the password: nobody is in, and nothing may be made of
+            this but a page where it is changed. `device` and `epoch` are None then.
+        device: known from now on.
+        epoch: for a token of this device.
+    """
+
+    staff: StaffId
+    device: DeviceId | None
+    epoch: int | None
+    must_change: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """It was not, or it is too early to ask.
+
+    Attributes:
+        reason: UNAUTHENTICATED or TOO_MANY_TRIES.
+        cause: for the metrics, never to be told.
+        wait: seconds until it may be tried again; None = now.
+        request_id: of the entry in the trail.
+    """
+
+    reason: Reason
+    cause: Cause | None
+    wait: float | None
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Right:
+    """A password that was right for this account, as it stood then."""
+
+    staff: StaffId
+    account: Account
+    kept: Kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wrong:
+    """A password that was not right, or that was not looked at.
+
+    Attributes:
+        staff: whose name was typed; None = nobody's.
+        wait: milliseconds; 0 = it was looked at.
+    """
+
+    staff: StaffId | None
+    cause: Cause | None = None
+    wait: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """Signs people in.
+
+    Every method raises StateUnavailableError or AuditUnavailableError where it cannot say.
+
+    Attributes:
+        roster: staff.yaml as it is in force now.
+        policy: the digest of the policy in force.
+        new_id: a name for an entry that no other entry has.
+        new_device: a device id that nobody can guess.
+    """
+
+    documents: DocumentStore
+    epochs: EpochStore
+    hasher: PasswordHasher
+    audit: AuditTrail
+    clock: Clock
+    roster: Callable[[], Roster]
+    policy: Callable[[], str]
+    new_id: Callable[[], str]
+    new_device: Callable[[], DeviceId]
+    quota: RefusalQuota = field(default_factory=RefusalQuota)
+
+    async def sign_in(
+        self, name: str, password: str, *, peer: str, device: DeviceId | None
+    ) -> SignedIn | Refused:
+        """Let somebody in.
+
+        Args:
+            name: as they typed it: `mei`, `Mei`, `staff:mei`.
+            password: as they typed it.
+            peer: the address they ask from.
+            device: which device they sign in on, if it has shown that we named it so. It is
+                the caller who must know: it decides whose wrong guesses count.
+
+        Raises:
+            RequestError: LOCKED or HAS_LEFT, of somebody whose password was right.
+        """
+        now = self.clock.now()
+        found = await self._ask(name, password, peer, device, now)
+        if isinstance(found, Refused):
+            return found
+        if found.account.must_change:
+            await self._enter_refused(
+                self._act(Act.SIGN_IN_REFUSED, now, peer, whom=found.staff, device=device),
+                Reason.PASSWORD_TEMPORARY,
+            )
+            return SignedIn(staff=found.staff, device=None, epoch=None, must_change=True)
+        return await self._let_in(found, password, peer, device or self.new_device(), now)
+
+    async def change_password(
+        self, staff: str, old: str, new: str, *, peer: str, device: DeviceId | None = None
+    ) -> Refused | tuple[Weakness, ...]:
+        """Somebody chooses another password for themselves; () = it is set.
+
+        The old one is a try like any other, from the same sources. Every session ends.
+
+        Args:
+            staff: as they typed it.
+            old: likewise.
+            new: likewise.
+            peer: the address they ask from.
+            device: as `sign_in`.
+
+        Raises:
+            RequestError: as `sign_in`.
+        """
+        now = self.clock.now()
+        found = await self._ask(staff, old, peer, device, now)
+        if isinstance(found, Refused):
+            return found
+        weak = self._weaknesses(found.staff, new)
+        if normalised(old) == normalised(new):
+            weak = (*weak, Weakness.UNCHANGED)
+        if weak:
+            return weak
+        hashed = await self._hashed(new)
+        await self.audit.append(
+            self._act(Act.SET_PASSWORD, now, peer, staff=found.staff, whom=found.staff)
+        )
+        after = with_password(found.account, hashed, now, must_change=False)
+        if not await self._write(found.staff, found.kept, after, now):
+            # Somebody else has set another one meanwhile; what was right is not any more.
+            return await self._refuse(_changed(found), peer, device, now)
+        await self.epochs.revoke(found.staff, None, now)
+        return ()
+
+    async def set_password(
+        self, staff: StaffId, new: str, *, by: StaffId | None, peer: str, temporary: bool
+    ) -> tuple[Weakness, ...]:
+        """Give somebody a password, and an account if they have none; () = it is set.
+
+        Every session of theirs ends.
+
+        Args:
+            staff: on the roster.
+            new: as it was typed or made.
+            by: who does it; None = somebody on the gateway's own machine.
+            peer: where it was asked from.
+            temporary: nothing but changing it is open to them.
+
+        Raises:
+            RequestError: NOT_ON_ROSTER.
+        """
+        self._require_on_roster(staff)
+        if weak := self._weaknesses(staff, new):
+            return weak
+        now = self.clock.now()
+        hashed = await self._hashed(new)
+        await self.audit.append(self._act(Act.SET_PASSWORD, now, peer, staff=by, whom=staff))
+        for _ in range(ROUNDS):
+            kept = await self.documents.get(Kind.ACCOUNT, staff, now)
+            before = None if kept is None else parse_account(kept.value)
+            after = with_password(before, hashed, now, must_change=temporary)
+            if await self._write(staff, kept, after, now):
+                await self.epochs.revoke(staff, None, now)
+                return ()
+        raise StateUnavailableError("an account was changed by others again and again")
+
+    async def remove(self, staff: StaffId, *, by: StaffId | None, peer: str) -> bool:
+        """Take an account away, and end every session; False = there was none."""
+        now = self.clock.now()
+        await self.audit.append(self._act(Act.REMOVE_ACCOUNT, now, peer, staff=by, whom=staff))
+        for _ in range(ROUNDS):
+            kept = await self.documents.get(Kind.ACCOUNT, staff, now)
+            if kept is None:
+                return False
+            if await self.documents.remove(Kind.ACCOUNT, staff, replaces=kept.revision, now=now):
+                await self.epochs.revoke(staff, None, now)
+                return True
+        raise StateUnavailableError("an account was changed by others again and again")
+
+    async def sign_out(self, staff: StaffId, device: DeviceId | None, *, peer: str) -> None:
+        """End the sessions of one device; of the person, if their token names none."""
+        now = self.clock.now()
+        await self.audit.append(self._act(Act.SIGN_OUT, now, peer, staff=staff, device=device))
+        await self.epochs.revoke(staff, device, now)
+
+    async def may_renew(self, staff: StaffId, device: DeviceId | None) -> bool:
+        """May a session that is current go on without the password being asked for?"""
+        found = await self.find(staff)
+        return found is not None and may_renew(found, device, self.clock.now())
+
+    async def find(self, staff: StaffId) -> Account | None:
+        """Somebody's account; None = they have none, or are not on the roster (any more)."""
+        if staff not in self.roster().members:
+            return None
+        kept = await self.documents.get(Kind.ACCOUNT, staff, self.clock.now())
+        return None if kept is None else parse_account(kept.value)
+
+    async def all(self) -> Mapping[str, Account]:
+        """Every account by staff id, also those of people who are not on the roster any more."""
+        kept = await self.documents.all(Kind.ACCOUNT, self.clock.now())
+        return {key: parse_account(one.value) for key, one in sorted(kept.items())}
+
+    async def settle(self) -> None:
+        """Enter how many refusals no line stands for yet. Call it at the end."""
+        suppressed = self.quota.flush(self.clock.monotonic())
+        if suppressed:
+            entry = self._act(Act.SIGN_IN_REFUSED, self.clock.now(), "-")
+            await self.audit.append(replace(entry, suppressed=suppressed))
+
+    # -- a try ------------------------------------------------------------------------------
+
+    async def _ask(
+        self, name: str, password: str, peer: str, device: DeviceId | None, now: Instant
+    ) -> _Right | Refused:
+        """Is it this person's password? Counted, checked, and entered if it is not."""
+        source = stranger(_typed(name), peer)
+        if device is not None:  # else a stranger, before anything is read
+            staff, kept = await self._account_of(name, now)
+            if staff and kept and parse_account(kept.value).knows(device):
+                source = known_device(staff, device)
+        with self.hasher.place(source.key if source.known else None):
+            right = await self._judge(name, password, source, now)
+        if isinstance(right, _Right):
+            await self._require_unlocked(right.staff, peer, device, now)
+            return right
+        return await self._refuse(right, peer, device, now)
+
+    async def _judge(
+        self, name: str, password: str, source: Source, now: Instant
+    ) -> _Right | _Wrong:
+        """With a place before the hashes: the account, or why not, and the wait."""
+        staff, kept = await self._account_of(name, now)
+        account = None if kept is None else parse_account(kept.value)
+        guesses = Guesses(documents=self.documents)
+        if wait := await guesses.count(source, now):
+            return _Wrong(staff=staff, wait=wait)
+        encoded = None if account is None else account.password
+        right = await self.hasher.verify(encoded, normalised(password), known=source.known)
+        if not right or staff is None or account is None or kept is None:
+            nobody = account is None
+            return _Wrong(staff=staff, cause=Cause.NO_ACCOUNT if nobody else Cause.WRONG_PASSWORD)
+        await guesses.forgive(source, now)
+        return _Right(staff=staff, account=account, kept=kept)
+
+    async def _account_of(self, name: str, now: Instant) -> tuple[StaffId | None, Kept | None]:
+        """Who may have typed this name, and their account. One read, whoever it is."""
+        try:
+            staff = staff_id(_typed(name))
+        except ValueError:
+            staff = None
+        if staff not in self.roster().members:
+            staff = None
+        kept = await self.documents.get(Kind.ACCOUNT, staff or NOBODY, now)
+        return staff, kept
+
+    # -- what comes of it -------------------------------------------------------------------
+
+    async def _let_in(
+        self, found: _Right, password: str, peer: str, device: DeviceId, now: Instant
+    ) -> SignedIn | Refused:
+        """The order is what the docstring of this file promises: epoch, then account."""
+        staff = found.staff
+        rehashed = None
+        if self.hasher.is_outdated(found.account.password):
+            rehashed = await self._hashed(password)
+        await self.audit.append(self._act(Act.SIGN_IN, now, peer, staff=staff, device=device))
+        epoch = await self.epochs.enrol(staff, device, now)
+        for _ in range(ROUNDS):
+            after = signed_in(found.account, device, now, rehashed=rehashed)
+            if await self._write(staff, found.kept, after, now):
+                return SignedIn(staff=staff, device=device, epoch=epoch, must_change=False)
+            kept = await self.documents.get(Kind.ACCOUNT, staff, now)
+            account = None if kept is None else parse_account(kept.value)
+            if kept is None or account is None or account.generation != found.account.generation:
+                # Another password, or none, meanwhile: what was right is not any more.
+                return await self._refuse(_changed(found), peer, device, now)
+            found = _Right(staff=staff, account=account, kept=kept)
+        raise StateUnavailableError("an account was changed by others again and again")
+
+    async def _refuse(
+        self, wrong: _Wrong, peer: str, device: DeviceId | None, now: Instant
+    ) -> Refused:
+        reason = Reason.TOO_MANY_TRIES if wrong.wait else Reason.UNAUTHENTICATED
+        entry = self._act(Act.SIGN_IN_REFUSED, now, peer, whom=wrong.staff, device=device)
+        await self._enter_refused(entry, reason, wrong.cause)
+        return Refused(
+            reason=reason,
+            cause=wrong.cause,
+            wait=wrong.wait / 1000 if wrong.wait else None,
+            request_id=entry.request_id,
+        )
+
+    async def _enter_refused(
+        self, entry: Entry, reason: Reason, cause: Cause | None = None
+    ) -> None:
+        """A refusal has an allowance: anybody can cause one."""
+        carried = self.quota.admit(self.clock.monotonic())
+        if carried is None:
+            return
+        try:
+            await self.audit.append(
+                replace(
+                    entry, reason=reason, status=STATUS[reason], cause=cause, suppressed=carried
+                )
+            )
+        except AuditUnavailableError:
+            self.quota.give_back(carried)
+            raise
+
+    def _act(
+        self,
+        act: Act,
+        now: Instant,
+        peer: str,
+        *,
+        staff: StaffId | None = None,
+        whom: StaffId | None = None,
+        device: DeviceId | None = None,
+    ) -> Entry:
+        return Entry(
+            request_id=self.new_id(),
+            at=now,
+            phase=Phase.ACT,
+            method="-",
+            peer=peer,
+            policy=self.policy(),
+            act=act,
+            staff=staff,
+            whom=whom,
+            device=device,
+        )
+
+    async def _require_unlocked(
+        self, staff: StaffId, peer: str, device: DeviceId | None, now: Instant
+    ) -> None:
+        kept = await self.documents.get(Kind.LOCK, staff, now)
+        try:
+            require_unlocked(staff, None if kept is None else parse_lock(kept.value), now)
+        except RequestError as error:
+            entry = self._act(Act.SIGN_IN_REFUSED, now, peer, whom=staff, device=device)
+            await self._enter_refused(entry, error.reason, error.cause)
+            raise
+
+    def _require_on_roster(self, staff: StaffId) -> None:
+        if staff not in self.roster().members:
+            raise RequestError(Reason.NOT_ON_ROSTER, "they are not on the staff list")
+
+    def _weaknesses(self, staff: StaffId, new: str) -> tuple[Weakness, ...]:
+        return weaknesses(new, names=(staff, self.roster().members[staff].name))
+
+    async def _hashed(self, new: str) -> str:
+        password = normalised(new)
+        if password is None:
+            raise ValueError("a password that was looked at before is hashed, no other")
+        return await self.hasher.hash(password, known=True)
+
+    async def _write(
+        self, staff: StaffId, kept: Kept | None, after: Account, now: Instant
+    ) -> bool:
+        replaces = None if kept is None else kept.revision
+        value = render_account(after)
+        return (
+            await self.documents.put(Kind.ACCOUNT, staff, value, replaces=replaces, now=now)
+            is not None
+        )
+
+
+def _changed(found: _Right) -> _Wrong:
+    """Somebody has changed the password while it was right."""
+    return _Wrong(staff=found.staff, cause=Cause.WRONG_PASSWORD)
+
+
+def _typed(name: str) -> str:
+    """A name as it was meant: phones begin with a capital, and end with a blank."""
+    return name[:MAX_NAME].strip().lower().removeprefix("staff:")
