@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Self, TypeVar
 from uuid import uuid4
 
@@ -32,9 +33,14 @@ from gateway.backends.upstream import LeanUpstream
 from gateway.backends.watch import PolicyWatch
 from gateway.build import build
 from gateway.bundle import Bundle
+from gateway.console.authority import ConsoleSettings
+from gateway.console.console import Console
+from gateway.console.house import House
+from gateway.console.refused import RefusalCounts
+from gateway.console.visits import Visits
 from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.domain.reason import STATUS, Reason
-from gateway.domain.subject import DeviceId
+from gateway.domain.subject import DeviceId, Role
 from gateway.doorway import Doorway
 from gateway.flowing import BEAT_SECONDS
 from gateway.identity.claims import ClaimNames, TokenPolicy
@@ -48,8 +54,10 @@ from gateway.pipeline import Pipeline
 from gateway.ports import Clock, DocumentStore, EpochStore, Kind, Labels, Meter
 from gateway.proxy.admin import AdminServer, Parts, Probe
 from gateway.proxy.limits import PortLimits
+from gateway.proxy.negotiate import language
 from gateway.proxy.server import GuardedServer
 from gateway.proxy.signin import SignIn
+from gateway.sessions import Sessions
 from gateway.settings import Settings, parse_settings
 from gateway.texts.encoding import decode
 from gateway.tools.cases import failed_cases, read_cases
@@ -252,7 +260,8 @@ class Gateway:
             OSError: an address cannot be bound.
         """
         clock = clock or SystemClock()
-        meter = PrometheusMeter()
+        refusals = RefusalCounts()
+        meter = PrometheusMeter(clock, refused=refusals.refused)
         bundles = LiveBundle(
             settings,
             base,
@@ -301,12 +310,16 @@ class Gateway:
                 learning=_learning(settings, tokens, documents, epochs, clock),
             )
             stack.push_async_callback(pipeline.settle)
-            own = None
-            if settings.accounts.enabled:
+            own = console = None
+            if settings.accounts.enabled or settings.console.enabled:
                 hasher = Argon2Hasher()
                 stack.callback(hasher.close)
-                own = _sign_in(settings, pipeline, documents, hasher)
-                stack.push_async_callback(own.accounts.settle)
+                accounts = _accounts(pipeline, documents, hasher)
+                stack.push_async_callback(accounts.settle)
+                if settings.accounts.enabled:
+                    own = _sign_in(settings, pipeline, accounts)
+                if settings.console.enabled:
+                    console = _console(settings, pipeline, bundles, documents, accounts, refusals)
             pulse = Pulse(pipeline.flows.beat, BEAT_SECONDS)
             pulse.start()
             stack.push_async_callback(pulse.stop)
@@ -335,6 +348,7 @@ class Gateway:
                 status=lambda: _status(bundles, clock),
                 names=frozenset(settings.admin_listen.names),
                 reload=lambda: _reload(bundles),
+                console=None if console is None else console.handle,
             )
             admin_port = await _listen_for_ops(admin, settings, share)
             stack.push_async_callback(admin.stop)
@@ -375,13 +389,10 @@ def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
     )
 
 
-def _sign_in(
-    settings: Settings, pipeline: Pipeline, documents: DocumentStore, hasher: Argon2Hasher
-) -> SignIn:
-    """The gateway's own sign-in, over what the pipeline goes by."""
-    bundles, doorway = pipeline.bundles, pipeline.doorway
-    issuer = Issuer.of(doorway.tokens, lifetime_seconds=settings.accounts.session_hours * 60 * 60)
-    accounts = Accounts(
+def _accounts(pipeline: Pipeline, documents: DocumentStore, hasher: Argon2Hasher) -> Accounts:
+    """Own accounts, for the sign-in and for the console."""
+    bundles = pipeline.bundles
+    return Accounts(
         documents=documents,
         epochs=pipeline.epochs,
         hasher=hasher,
@@ -392,6 +403,12 @@ def _sign_in(
         new_id=pipeline.new_request_id,
         new_device=lambda: DeviceId(str(uuid4())),
     )
+
+
+def _sign_in(settings: Settings, pipeline: Pipeline, accounts: Accounts) -> SignIn:
+    """The gateway's own sign-in, over what the pipeline goes by."""
+    doorway = pipeline.doorway
+    issuer = Issuer.of(doorway.tokens, lifetime_seconds=settings.accounts.session_hours * 60 * 60)
     assert settings.tokens.cookie is not None  # noqa: S101  # gateway.yaml was checked for it
     return SignIn(
         accounts=accounts,
@@ -406,6 +423,48 @@ def _sign_in(
     )
 
 
+def _console(
+    settings: Settings,
+    pipeline: Pipeline,
+    bundles: LiveBundle,
+    documents: DocumentStore,
+    accounts: Accounts,
+    refusals: RefusalCounts,
+) -> Console:
+    """The owner's rooms on the admin port."""
+    secrets = _shared_secrets(pipeline.doorway.tokens)
+    sessions = Sessions(
+        epochs=pipeline.epochs,
+        documents=documents,
+        audit=pipeline.audit,
+        clock=pipeline.clock,
+        policy=lambda: bundles.current().digest,
+        new_id=pipeline.new_request_id,
+    )
+    house = House(
+        policies=bundles,
+        accounts=accounts,
+        sessions=sessions,
+        epochs=pipeline.epochs,
+        visits=Visits(documents),
+        refusals=refusals,
+        clock=pipeline.clock,
+        settings=ConsoleSettings(
+            roles=frozenset(map(Role, settings.console.roles)),
+            everywhere=frozenset(map(Role, settings.console.everywhere)),
+            trusted_proxies=pipeline.doorway.trusted_proxies,
+        ),
+        language=language,
+        # Without a secret that stays, browsers are new to us after a restart, and no more.
+        device_key=device_key(secrets[0]) if secrets else token_bytes(32),
+    )
+    return Console(house)
+
+
+def _shared_secrets(tokens: TokenPolicy) -> list[bytes]:
+    return [key.material for key in tokens.keys.keys if isinstance(key.material, bytes)]
+
+
 def _learning(
     settings: Settings,
     tokens: TokenPolicy,
@@ -414,7 +473,7 @@ def _learning(
     clock: Clock,
 ) -> Learning | None:
     """Sessions learned from the CRM's login; None = there is no secret to keep them under."""
-    secrets = [key.material for key in tokens.keys.keys if isinstance(key.material, bytes)]
+    secrets = _shared_secrets(tokens)
     if not secrets:
         return None
     return Learning(

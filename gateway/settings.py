@@ -170,6 +170,14 @@ class Accounts(Strict):
     session_hours: Annotated[int, Field(ge=1, le=24 * 7)] = 12  # renewed while it is used
 
 
+class Console(Strict):
+    """The owner's rooms on the admin port."""
+
+    enabled: bool = False
+    roles: tuple[str, ...] = ("role:manager", "role:owner")  # who may enter
+    everywhere: tuple[str, ...] = ("role:owner",)  # and see every salon, not only their own
+
+
 class Limits(Strict):
     """Bounds of one request. Beyond them it is refused, never cut short."""
 
@@ -194,6 +202,7 @@ class Settings(Strict):
     audit: Audit = Audit()
     tokens: Tokens
     accounts: Accounts = Accounts()
+    console: Console = Console()
     limits: Limits = Limits()
     apps: tuple[Name, ...] = ()  # values the token's `app` claim may have, for `app:<name>`
     networks: dict[Name, tuple[Network, ...]] = Field(default_factory=dict)

@@ -12,7 +12,7 @@ House rules
 """
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
@@ -316,8 +316,14 @@ class PrometheusMeter(Collector):
 
     content_type = CONTENT_TYPE_PLAIN_0_0_4
 
-    def __init__(self, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock | None = None,
+        *,
+        refused: Callable[[Reason, Instant], None] | None = None,
+    ) -> None:
         self._clock = clock or SystemClock()
+        self._told = refused  # who else is told of each refusal: the console's hour
         self._numbers = {m: _Numbers(m) for m in METRICS if m.kind is not Kind.HISTOGRAM}
         self._durations = {
             m: _Durations(m, [0] * (len(m.buckets) + 1))
@@ -351,6 +357,8 @@ class PrometheusMeter(Collector):
         self._add(REQUESTS, (role, resource, action, reason, window, outcome))
         if outcome == "refused":
             self._add(DENIED, (role, resource, action, reason))
+            if self._told is not None:
+                self._told(reason, self._clock.now())
 
     def unauthenticated(self, cause: Cause) -> None:
         """Count a refused credential by what was wrong with it."""
