@@ -99,7 +99,7 @@ def default(field):
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple | dict):
-        return "`[]`" if isinstance(value, tuple) else "`{}`"
+        return f"`[{', '.join(map(str, value))}]`" if isinstance(value, tuple) else "`{}`"
     return f"`{value}`"
 
 
