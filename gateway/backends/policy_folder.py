@@ -31,6 +31,9 @@ HINT = "`salon-gateway init` writes a starter set; gateway.yaml names the folder
 Contents = Mapping[Path, bytes | PolicyError]
 
 
+Seen = tuple[int, ...]  # what changes about a file when its content does
+
+
 def read_owned(path: Path, hint: str = "") -> bytes:
     """The bytes of a file that an owner or ops wrote.
 
@@ -40,9 +43,18 @@ def read_owned(path: Path, hint: str = "") -> bytes:
     Raises:
         PolicyError: it cannot be read, and `hint` says what to do.
     """
+    return read_seen(path, hint)[0]
+
+
+def read_seen(path: Path, hint: str = "") -> tuple[bytes, Seen]:
+    """The same, with what the very file that was read is.
+
+    Raises:
+        PolicyError: as `read_owned`.
+    """
     try:
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+            return file.read(MAX_FILE_BYTES + 1), _seen(os.fstat(file.fileno()))
     except OSError as error:
         why = (error.strerror or "unreadable").lower()
         message = f"cannot be read: {why}" + (f"; {hint}" if hint else "")
@@ -101,9 +113,11 @@ class PolicyFolder:
         """Every file as it stood at one moment. Never raises on account of the files."""
         for _ in range(MAX_READINGS):
             before = self._look()
-            contents = {path: _content(path) for path in before}
-            if self._look() == before:
-                return self._reading(contents)
+            contents = {path: _content(path, seen) for path, seen in before.items()}
+            # A link that led elsewhere for a moment leads back by the second look.
+            whole = {path: found for path, found in contents.items() if found is not None}
+            if len(whole) == len(contents) and self._look() == before:
+                return self._reading(whole)
             time.sleep(PAUSE_SECONDS)
         message = "the files kept changing while they were read; put them in place by renaming"
         return Reading(
@@ -158,7 +172,7 @@ class PolicyFolder:
                 name = f"{CASES}/{path.relative_to(self._cases).as_posix()}"
                 yield SourceFile(name=name, data=found)
 
-    def _look(self) -> dict[Path, tuple[int, ...] | None]:
+    def _look(self) -> dict[Path, Seen | None]:
         """Each file with what changes about it when its content does; links are followed."""
         return {path: _stat(path) for path in (*self._named.values(), *self._beside())}
 
@@ -181,11 +195,13 @@ def _listed(folder: Path) -> Iterable[Path]:
         return ()  # then the named files cannot be read either, and that is the finding
 
 
-def _content(path: Path) -> bytes | PolicyError:
+def _content(path: Path, seen: Seen | None) -> bytes | PolicyError | None:
+    """What stands in a file, or why it cannot be read; None = it is another than was seen."""
     try:
-        return read_owned(path, HINT)
+        data, read = read_seen(path, HINT)
     except PolicyError as error:
         return error
+    return data if read == seen else None
 
 
 def _fingerprint(contents: Contents) -> str:
@@ -198,11 +214,14 @@ def _fingerprint(contents: Contents) -> str:
     return total.hexdigest()
 
 
-def _stat(path: Path) -> tuple[int, ...] | None:
+def _stat(path: Path) -> Seen | None:
     try:
-        found = path.stat()
+        return _seen(path.stat())
     except OSError:
         return None
+
+
+def _seen(found: os.stat_result) -> Seen:
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 

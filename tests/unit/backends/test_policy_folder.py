@@ -88,7 +88,7 @@ def test_a_swap_between_two_files_is_read_again_so_nothing_is_mixed(base, monkey
     release(base, "b", "release b")
     shutil.rmtree(base / "policies")
     (base / "policies").symlink_to("a")
-    real, count = policy_folder.read_owned, []
+    real, count = policy_folder.read_seen, []
 
     def swapping(path, hint=""):
         count.append(path)
@@ -97,11 +97,38 @@ def test_a_swap_between_two_files_is_read_again_so_nothing_is_mixed(base, monkey
             (base / "next").rename(base / "policies")
         return real(path, hint)
 
-    monkeypatch.setattr(policy_folder, "read_owned", swapping)
+    monkeypatch.setattr(policy_folder, "read_seen", swapping)
     sources = read_sources(SETTINGS, base)
     for part in (sources.rules, sources.model, sources.hours, sources.staff):
         assert part.data.endswith(b"# release b\n"), part.name
     assert len(count) > 5
+
+
+def test_a_link_that_leads_elsewhere_for_one_file_only_makes_no_mixture(base, monkeypatch):
+    release(base, "a", "release a")
+    release(base, "b", "release b")
+    shutil.rmtree(base / "policies")
+    (base / "policies").symlink_to("a")
+    real, count = policy_folder.read_seen, []
+
+    def lead_to(name):
+        (base / "next").symlink_to(name)
+        (base / "next").rename(base / "policies")
+
+    def astray(path, hint=""):
+        count.append(path)
+        if len(count) != 2:
+            return real(path, hint)
+        lead_to("b")
+        try:
+            return real(path, hint)
+        finally:
+            lead_to("a")
+
+    monkeypatch.setattr(policy_folder, "read_seen", astray)
+    sources = read_sources(SETTINGS, base)
+    for part in (sources.rules, sources.model, sources.hours, sources.staff):
+        assert part.data.endswith(b"# release a\n"), part.name
 
 
 def test_under_steady_swaps_a_reading_is_of_one_release_or_a_finding(base):
