@@ -15,7 +15,7 @@ from gateway.backends.bundle_files import MAX_FINDINGS_TOLD
 from gateway.backends.worker_channel import Lifeline, Listening, Orders
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_findings
-from gateway.cli.serve import Told, cannot_listen, set_up_logging, until_stopped
+from gateway.cli.serve import Told, cannot_listen, set_up_logging, spare_what_stays, until_stopped
 from gateway.domain.errors import GatewayError
 from gateway.domain.finding import PolicyError
 from gateway.events import Event, emit
@@ -60,6 +60,7 @@ async def _serve(lifeline: Lifeline, orders: Orders, settings: Settings) -> None
         settings_file=Path(orders.settings_file),
         share=Share(worker=str(orders.worker), admin=Path(orders.admin)),
     )
+    spare_what_stays()
     try:
         lifeline.say(Listening(policy=gateway.bundles.current().digest))
         await until_stopped(gateway, signals)
