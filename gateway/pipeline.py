@@ -18,7 +18,7 @@ that is forgotten does not type-check.
 """
 
 import dataclasses
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -329,13 +329,24 @@ class Pipeline:
             require_unlocked(principal.staff, lock, now or self.clock.now())
         return current
 
-    async def _require_still_in(self, principal: Principal) -> None:
+    async def _require_still_in(self, principal: Principal) -> Principal:
         """The same, just before something goes out, and at each beat while it flows.
 
         By the clock of that moment: somebody may have left while the CRM made up its answer.
+        Returns the person as they stand by then: they may be on notice now.
         """
         lock = await self.locks.get(principal.staff)
         await self._require_in(principal, lock)
+        return noticed(lock, principal)
+
+    async def _while_in(
+        self, pieces: AsyncIterator[bytes], principal: Principal
+    ) -> AsyncIterator[bytes]:
+        """What somebody sends, as long as they are in: they may take minutes over it."""
+        async for piece in pieces:
+            await self._require_still_in(principal)
+            yield piece
+        await self._require_still_in(principal)  # what is never ended is never whole
 
     async def _require_welcome(self, bundle: Bundle, claims: Claims, now: Instant) -> None:
         """Every check of a person that comes before the rules."""
@@ -492,6 +503,7 @@ class Pipeline:
         if sent.content_type is not None:
             headers = _with_content_type(headers, sent.content_type)
         if write:
+            await self._require_still_in(principal)  # its body may have come slowly
             await self.audit.append(replace(entry, phase=Phase.INTENT))
         began = self.clock.monotonic()
         try:
@@ -619,6 +631,9 @@ class Pipeline:
             self._count(entry, started)
             return opened
         guarded, principal = asked.guarded, asked.principal
+        sent = body.stream() if _has_body(guarded) else None
+        if sent is not None and principal is not None:
+            sent = self._while_in(sent, principal)
         answer = await self.upstream.send(
             passage,
             method=guarded.method,
@@ -626,7 +641,7 @@ class Pipeline:
             headers=self.doorway.outgoing(
                 guarded, asked.entry.request_id, cut=None, passing=asked.passing
             ),
-            body=body.stream() if _has_body(guarded) else None,
+            body=sent,
         )
         try:
             door = self._door(verdict.bundle)
@@ -992,6 +1007,12 @@ def _has_body(inbound: Inbound) -> bool:
     return bool(inbound.values("transfer-encoding")) or any(
         length.strip() != "0" for length in inbound.values("content-length")
     )
+
+
+def _announced(inbound: Inbound) -> int | None:
+    """The one length that the wire guard let pass; None = there is none."""
+    lengths = inbound.values("content-length")
+    return int(lengths[0]) if lengths else None
 
 
 def _applied_not_shown(error: Exception, request_id: str) -> UpstreamError:

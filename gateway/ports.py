@@ -16,8 +16,11 @@ from gateway.domain.access import WindowState
 from gateway.domain.decision import Clearance
 from gateway.domain.http import CanonicalTarget, Channel, Headers
 from gateway.domain.reason import Cause, Reason
-from gateway.domain.subject import DeviceId, Role, StaffId
+from gateway.domain.subject import DeviceId, Principal, Role, StaffId
 from gateway.domain.time import Instant
+from gateway.identity.incident import Incident
+from gateway.identity.devices import Known
+from gateway.identity.keys import KeyTable
 from gateway.identity.locks import Lock
 
 
@@ -111,7 +114,12 @@ class Kind(StrEnum):
     ATTEMPTS = "attempts"  # how often a sign-in failed lately
     SIGN_IN = "sign_in"  # a session of the console
     LEARNED = "learned"  # by keyed hash: a credential that the CRM issued
-    DEVICE = "device"  # by device: seen when, approved by whom
+    DEVICE = "device"  # by person: their devices, seen when, approved by whom
+    INCIDENT = "incident"  # the last lockdown
+    GRANT = "grant"  # by person: the last time that they broke the glass
+    GRANT_PAST = "grant_past"  # by its id: a time that was reviewed
+    NOTICE = "notice"  # by grant and channel: what managers are still to be told
+    SESSION_SEEN = "session_seen"  # by keyed hash: a session of another issuer, when first seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,6 +208,62 @@ class Locks(Protocol):
         ...
 
 
+class Lockdown(Protocol):
+    """The last incident, at hand: one look for each request."""
+
+    async def current(self) -> Incident | None:
+        """The last incident, active or not; None = there never was one.
+
+        Raises:
+            StateUnavailableError: it cannot be told, which is never taken for none.
+        """
+        ...
+
+
+class Devices(Protocol):
+    """What the registry of devices says of people, at hand: one look for each request."""
+
+    async def of(self, staff: StaffId) -> Known:
+        """What is known of a person's devices.
+
+        Raises:
+            StateUnavailableError: it cannot be told, which is never taken for nothing.
+        """
+        ...
+
+    def seen(
+        self, principal: Principal, known: Known, peer: str | None, now: Instant, *, admitted: bool
+    ) -> None:
+        """Note that somebody came; written down later, and no harm if it is lost.
+
+        Args:
+            principal: who, with which device and app.
+            known: what `of` said of them for this request.
+            peer: from which address; None = that cannot be told.
+            now: when.
+            admitted: were they let in? Whoever is not, is not seen.
+        """
+        ...
+
+
+class KeySet(Protocol):
+    """The keys of one other issuer of tokens, as far as they are known here."""
+
+    def current(self) -> KeyTable | None:
+        """The keys that count now; None = none does. The same object as long as they are the same.
+
+        Never older than the owner allows: keys that cannot be asked for any more end.
+        """
+        ...
+
+    async def renewed(self) -> KeyTable | None:
+        """As `current`, after a fresh look if the last one is long enough ago.
+
+        For a token that names an unknown key. Never raises, and returns in bounded time.
+        """
+        ...
+
+
 class UpstreamAnswer(Protocol):
     """The CRM's answer: head at once, body once, whole or as a stream."""
 
@@ -249,10 +313,13 @@ class Upstream(Protocol):
         target: CanonicalTarget,
         headers: Headers,
         body: bytes | AsyncIterator[bytes] | None,
+        length: int | None = None,
     ) -> UpstreamAnswer:
         """Forward one request: these headers and no others, these bytes of the target.
 
-        Takes a clearance, so a refused request cannot be forwarded by mistake.
+        Takes a clearance, so a refused request cannot be forwarded by mistake. `length` is that
+        of a body that is streamed, None if nobody has said it; one that turns out to be another
+        is never ended.
 
         Raises:
             UpstreamError: UPSTREAM_UNREACHABLE, UPSTREAM_TIMEOUT or UPSTREAM_INVALID.
@@ -396,6 +463,10 @@ class Meter(Protocol):
 
     def calendars_missing(self, count: int) -> None:
         """Set how many salons have no calendar."""
+        ...
+
+    def incident(self, *, active: bool) -> None:
+        """Set whether a lockdown keeps everybody but the owners out."""
         ...
 
     def up(self, part: str, *, ok: bool) -> None:

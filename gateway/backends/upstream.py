@@ -25,7 +25,7 @@ from gateway.backends.upstream_connection import Connection
 from gateway.backends.upstream_exchange import Exchange
 from gateway.backends.upstream_pool import Pool
 from gateway.backends.upstream_socket import UpstreamSockets
-from gateway.backends.upstream_upload import upload_chunks, upload_whole
+from gateway.backends.upstream_upload import upload_stream, upload_whole
 from gateway.backends.upstream_wire import (
     broken_off,
     origin_of,
@@ -98,14 +98,17 @@ class LeanUpstream:
         target: CanonicalTarget,
         headers: Headers,
         body: bytes | AsyncIterator[bytes] | None,
+        length: int | None = None,
     ) -> "UpstreamAnswer":
         """See `ports.Upstream`."""
-        head = request_head(method, target.wire, headers, host=self._host, body=body)
+        head = request_head(
+            method, target.wire, headers, host=self._host, body=body, length=length
+        )
         due = asyncio.get_running_loop().time() + self._answer_seconds
         connection = self._pool.take() or await self._pool.get(due)
         head_only = method == "HEAD"
         if body is not None and body != b"":
-            exchange = await self._send_with_body(connection, head, body, head_only, due)
+            exchange = await self._send_with_body(connection, head, body, length, head_only, due)
         else:
             exchange = connection.ask(head, head_only=head_only, due=due, whole=True)
             try:
@@ -149,6 +152,7 @@ class LeanUpstream:
         connection: Connection,
         head: bytes,
         body: bytes | AsyncIterator[bytes],
+        length: int | None,
         head_only: bool,  # noqa: FBT001  # one caller
         due: float,
     ) -> Exchange:
@@ -160,7 +164,7 @@ class LeanUpstream:
         sending = (
             upload_whole(connection, exchange, body)
             if isinstance(body, bytes)
-            else upload_chunks(connection, exchange, body, self._answer_seconds)
+            else upload_stream(connection, exchange, body, length, self._answer_seconds)
         )
         # Two things may happen first: the body ends, or the answer comes. The handle is kept.
         uploading = asyncio.get_running_loop().create_task(sending)

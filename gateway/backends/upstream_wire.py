@@ -35,6 +35,7 @@ def request_head(
     *,
     host: str,
     body: bytes | AsyncIterator[bytes] | None,
+    length: int | None = None,
 ) -> bytes:
     """The head of a request, down to the empty line.
 
@@ -44,6 +45,7 @@ def request_head(
         headers: one character per byte; any Host among them takes the place of `host`.
         host: the CRM's own, with its port unless that is the scheme's.
         body: only how it is framed is written here.
+        length: of a body that is streamed; None = it goes in chunks.
 
     Raises:
         UpstreamError: UPSTREAM_INVALID: it cannot be written without becoming another request.
@@ -58,7 +60,7 @@ def request_head(
         raise invalid("the request has two Host headers")
     own = "" if hosts else f"Host: {host}\r\n"
     fields = "".join([f"{name}: {value}\r\n" for name, value in headers])
-    framing = _framing(method, body)
+    framing = _framing(method, body, length)
     text = f"{method} {wire} HTTP/1.1\r\n{own}{fields}{framing}\r\n"
     try:
         head = text.encode("latin-1")
@@ -92,9 +94,12 @@ def _require_giveable(name: str) -> str:
     return lower
 
 
-def _framing(method: str, body: bytes | AsyncIterator[bytes] | None) -> str:
+def _framing(method: str, body: bytes | AsyncIterator[bytes] | None, length: int | None) -> str:
     if body is not None and not isinstance(body, bytes):
-        return "Transfer-Encoding: chunked\r\n"
+        # Many servers take no chunks (WSGI knows none), so a length that is known is said.
+        return (
+            "Transfer-Encoding: chunked\r\n" if length is None else f"Content-Length: {length}\r\n"
+        )
     if body or method in SENDING:  # RFC 9110 8.6: a length of zero where content is expected
         return f"Content-Length: {len(body or b'')}\r\n"
     return ""

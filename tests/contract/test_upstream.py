@@ -131,9 +131,15 @@ async def send(
     method: str = "GET",
     headers: Headers = (),
     body: bytes | AsyncIterator[bytes] | None = None,
+    length: int | None = None,
 ) -> UpstreamAnswer:
     return await upstream.send(
-        CLEARANCE, method=method, target=a_target(wire), headers=headers, body=body
+        CLEARANCE,
+        method=method,
+        target=a_target(wire),
+        headers=headers,
+        body=body,
+        length=length,
     )
 
 
@@ -313,6 +319,35 @@ async def test_a_stream_goes_out_chunked_and_empty_pieces_do_not_end_it() -> Non
         assert await answer.read(2) == b"ok"
         assert b"Transfer-Encoding: chunked\r\n" in crm.received
         assert crm.received.endswith(b"\r\n\r\n3\r\none\r\n5\r\nthree\r\n0\r\n\r\n")
+
+
+async def test_a_stream_of_known_length_goes_out_with_it_and_without_chunks() -> None:
+    async def script(reader, writer) -> None:
+        await reader.readuntil()
+        await reader.readexactly(8)
+        writer.write(OK)
+
+    async with a_raw_crm(script) as crm, an_upstream(crm.url) as upstream:
+        body = pieces(b"one", b"", b"three")
+        answer = await send(upstream, method="POST", body=body, length=8)
+        assert await answer.read(2) == b"ok"
+        assert b"Content-Length: 8\r\n" in crm.received
+        assert b"Transfer-Encoding" not in crm.received
+        assert crm.received.endswith(b"\r\n\r\nonethree")
+
+
+@pytest.mark.parametrize(("length", "sent"), [(9, b"onethree"), (7, b"one"), (2, b"")])
+async def test_a_stream_of_another_length_than_announced_is_never_ended(length, sent) -> None:
+    async def script(reader, writer) -> None:
+        while await reader.read():
+            pass
+
+    async with a_raw_crm(script) as crm, an_upstream(crm.url) as upstream:
+        with pytest.raises(RequestError) as caught:
+            await send(upstream, method="POST", body=pieces(b"one", b"three"), length=length)
+        assert caught.value.reason is Reason.BODY_INVALID
+        await crm.hung_up.wait()
+        assert crm.received.partition(b"\r\n\r\n")[2] == sent
 
 
 async def test_no_body_means_none_and_a_length_of_zero_where_one_is_expected() -> None:
