@@ -14,7 +14,7 @@ demo: $(VENV)/.run      ## a sample salon, guarded, with a tour (ARGS=--once pla
 
 test: $(VENV)/.dev      ## install what the tests need, then run them all
 	@sh tests/install-system-packages.sh
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile $(ARGS)
 
 check: $(VENV)/.dev     ## style, types, import contracts, docs
 	@$(BIN)/ruff format --check .

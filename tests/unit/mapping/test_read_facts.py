@@ -68,7 +68,7 @@ def test_facts_are_comparisons_of_fields_in_the_order_of_the_file():
         ("{'app:phone': stylist is me}", "the name of the fact `app:phone` must be"),
         ("{'role:x': stylist is me}", "the name of the fact `role:x` must be"),
         ("{own: [stylist is me]}", "valid string"),
-        *((f"{{{n}: stylist is me}}", f"`{n}` is a condition") for n in REQUEST_CONDITIONS),
+        *((f"{{{n}: stylist is me}}", f"`{n}` is a condition") for n in sorted(REQUEST_CONDITIONS)),
     ],
 )
 def test_a_fact_that_nobody_could_judge_is_a_finding(facts, message):
