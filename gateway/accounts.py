@@ -6,16 +6,20 @@ True here:
 * Strangers never make a device wait that signed in before (`identity/attempts.py`), nor take
   its place before the hashes.
 * What takes effect is entered in the trail first. Refusals are entered at most 60 a minute.
-* A password that is changed ends every session that an older one has begun, also one that is
-  just beginning: a sign-in asks for its epoch, then writes the account as it was checked, or
-  is refused; a change writes the account, then raises the floor.
+* Whoever has a second factor is not in, and changes no password, without a code of it. A code is
+  a try like a password, counted by person: a right password never gives such tries back.
+  Each code works once: it is taken by the write that leaves it out (compare and set).
+* A password or a second factor that is changed ends every session that an older one has begun,
+  also one that is just beginning: a sign-in asks for its epoch, then writes the account as it
+  was checked, or is refused; a change writes the account, then raises the floor.
 
 Who has no line in staff.yaml has no account, whatever the state says. What somebody may do
 once they are in is judged with each request; a lock is asked here, too, since a page that says
 so is better than one that lets them in to nothing.
 """
 
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,7 +33,7 @@ from gateway.domain.errors import AuditUnavailableError, RequestError, StateUnav
 from gateway.domain.reason import STATUS, Cause, Reason
 from gateway.domain.subject import DeviceId, StaffId, staff_id
 from gateway.domain.time import Instant
-from gateway.guesses import Guesses, Source, known_device, stranger
+from gateway.guesses import Guesses, Source, code_of, known_device, stranger
 from gateway.identity.accounts import (
     Account,
     may_renew,
@@ -37,10 +41,21 @@ from gateway.identity.accounts import (
     render_account,
     signed_in,
     with_password,
+    with_second,
 )
+from gateway.identity.half import Half, Step
 from gateway.identity.locks import parse_lock, require_unlocked
 from gateway.identity.passwords import normalised, weaknesses
 from gateway.identity.roster import Roster
+from gateway.identity.second_factor import (
+    RECOVERY_BYTES,
+    RECOVERY_CODES,
+    SecondFactor,
+    begun,
+    recovery_code,
+    used,
+)
+from gateway.identity.totp import SECRET_BYTES
 from gateway.identity.weakness import Weakness
 from gateway.ports import AuditTrail, Clock, DocumentStore, EpochStore, Kept, Kind
 
@@ -108,8 +123,20 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolled:
+    """A second factor is set up, and they are in.
+
+    Attributes:
+        recovery: the codes for without it; nobody can show them again.
+    """
+
+    signed_in: SignedIn
+    recovery: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Right:
-    """A password that was right for this account, as it stood then."""
+    """What was asked for was right for this account, as it stood then."""
 
     staff: StaffId
     account: Account
@@ -118,7 +145,7 @@ class _Right:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wrong:
-    """A password that was not right, or that was not looked at.
+    """A password or a code that was not right, or that was not looked at.
 
     Attributes:
         staff: whose name was typed; None = nobody's.
@@ -141,6 +168,10 @@ class Accounts:
         policy: the digest of the policy in force.
         new_id: a name for an entry that no other entry has.
         new_device: a device id that nobody can guess.
+        require_admitted: raises RequestError for whom an incident keeps out; None = `epochs` alone
+            does, when it is asked to begin a session.
+        required: must this person have a second factor? They set one up before they are in.
+        draw: so many random bytes that nobody can guess.
     """
 
     documents: DocumentStore
@@ -152,12 +183,15 @@ class Accounts:
     policy: Callable[[], str]
     new_id: Callable[[], str]
     new_device: Callable[[], DeviceId]
+    require_admitted: Callable[[StaffId], Awaitable[None]] | None = None
+    required: Callable[[StaffId], bool] = lambda _: False
+    draw: Callable[[int], bytes] = secrets.token_bytes
     quota: RefusalQuota = field(default_factory=RefusalQuota)
 
     async def sign_in(
         self, name: str, password: str, *, peer: str, device: DeviceId | None
-    ) -> SignedIn | Refused:
-        """Let somebody in.
+    ) -> SignedIn | Half | Refused:
+        """Let somebody in; halfway, where a second factor is asked of them.
 
         Args:
             name: as they typed it: `mei`, `Mei`, `staff:mei`.
@@ -174,15 +208,145 @@ class Accounts:
         if isinstance(found, Refused):
             return found
         if found.account.must_change:
-            await self._enter_refused(
-                self._act(Act.SIGN_IN_REFUSED, now, peer, whom=found.staff, device=device),
-                Reason.PASSWORD_TEMPORARY,
+            return await self._not_yet(found.staff, peer, device, now)
+        named = device or self.new_device()
+        if found.account.second is None and not self.required(found.staff):
+            return await self._let_in(found, password, peer, named, now)
+        if self.hasher.is_outdated(found.account.password):
+            fresh = replace(found.account, password=await self._hashed(password))
+            await self._write(found.staff, found.kept, fresh, now)  # or the next sign-in does
+        step = Step.ENROL if found.account.second is None else Step.CODE
+        return await self._halfway(found, step, peer, named, now)
+
+    async def give_code(self, half: Half, code: str, *, peer: str) -> SignedIn | Refused:
+        """Let somebody in who has given their password.
+
+        Args:
+            half: what `sign_in` said, to the same person on the same device. It is the caller
+                who must know.
+            code: as they typed it: of the app, or a recovery code.
+            peer: the address they ask from.
+
+        Raises:
+            RequestError: as `sign_in`.
+        """
+        now = self.clock.now()
+        found = await self._second_half(half, Step.CODE, now)
+        if isinstance(found, _Right):
+            await self._require_unlocked(half.staff, peer, half.device, now)
+            found = await self._take_code(found, code, peer, half.device, now)
+        if isinstance(found, _Wrong):
+            return await self._refuse(found, peer, half.device, now)
+        return await self._let_in(found, None, peer, half.device, now)
+
+    async def begin_second_factor(
+        self, name: str, password: str, code: str, *, peer: str, device: DeviceId | None
+    ) -> SignedIn | Half | Refused:
+        """Somebody wants a second factor, or another one: halfway, with a key to be set up.
+
+        Args:
+            name: as `sign_in`.
+            password: likewise.
+            code: of the second factor they have; anything, if they have none.
+            peer: the address they ask from.
+            device: as `sign_in`.
+
+        Returns:
+            SignedIn only where the password must be changed first.
+
+        Raises:
+            RequestError: as `sign_in`.
+        """
+        now = self.clock.now()
+        found = await self._ask(name, password, peer, device, now)
+        if isinstance(found, Refused):
+            return found
+        if found.account.must_change:
+            return await self._not_yet(found.staff, peer, device, now)
+        if found.account.second is not None:
+            taken = await self._take_code(found, code, peer, device, now)
+            if isinstance(taken, _Wrong):
+                return await self._refuse(taken, peer, device, now)
+            found = taken
+        return await self._halfway(found, Step.ENROL, peer, device or self.new_device(), now)
+
+    async def enrol(self, half: Half, code: str, *, peer: str) -> Enrolled | Refused:
+        """Set up the second factor whose first code this is; every older session ends.
+
+        Args:
+            half: of an ENROL, as `give_code`. Whoever has it knows the key: a wrong code is a
+                mistake, not a guess, and is not counted.
+            code: as they typed it.
+            peer: the address they ask from.
+
+        Raises:
+            RequestError: as `sign_in`.
+        """
+        now = self.clock.now()
+        found = await self._second_half(half, Step.ENROL, now)
+        if isinstance(found, _Wrong):
+            return await self._refuse(found, peer, half.device, now)
+        await self._require_unlocked(half.staff, peer, half.device, now)
+        codes = tuple(recovery_code(self.draw(RECOVERY_BYTES)) for _ in range(RECOVERY_CODES))
+        second = begun(half.secret, code, codes, now)
+        if second is None:
+            wrong = _Wrong(staff=half.staff, cause=Cause.WRONG_CODE)
+            return await self._refuse(wrong, peer, half.device, now)
+        await self.audit.append(
+            self._act(
+                Act.ADD_SECOND_FACTOR,
+                now,
+                peer,
+                staff=half.staff,
+                whom=half.staff,
+                device=half.device,
             )
-            return SignedIn(staff=found.staff, device=None, epoch=None, must_change=True)
-        return await self._let_in(found, password, peer, device or self.new_device(), now)
+        )
+        kept = await self._replace_second(found, second, now)
+        if isinstance(kept, _Wrong):
+            return await self._refuse(kept, peer, half.device, now)
+        await self.epochs.revoke(half.staff, None, now)
+        signed = await self._let_in(kept, None, peer, half.device, now)
+        return (
+            signed if isinstance(signed, Refused) else Enrolled(signed_in=signed, recovery=codes)
+        )
+
+    async def remove_second_factor(self, staff: StaffId, *, by: StaffId | None, peer: str) -> bool:
+        """Of somebody whose phone is lost; every session ends. False = they had none."""
+        now = self.clock.now()
+        await self.audit.append(
+            self._act(Act.REMOVE_SECOND_FACTOR, now, peer, staff=by, whom=staff)
+        )
+        for _ in range(ROUNDS):
+            kept = await self.documents.get(Kind.ACCOUNT, staff, now)
+            before = None if kept is None else parse_account(kept.value)
+            if before is None or before.second is None:
+                return False
+            if await self._write(staff, kept, with_second(before, None), now):
+                await self.epochs.revoke(staff, None, now)
+                return True
+        raise StateUnavailableError("an account was changed by others again and again")
+
+    async def is_password(
+        self, staff: StaffId, password: str, *, peer: str, device: DeviceId
+    ) -> bool:
+        """Is it the password of somebody who is in already? A try like any other.
+
+        Raises:
+            RequestError: as `sign_in`.
+        """
+        found = await self._ask(staff, password, peer, device, self.clock.now())
+        return isinstance(found, _Right) and not found.account.must_change
 
     async def change_password(
-        self, staff: str, old: str, new: str, *, peer: str, device: DeviceId | None = None
+        self,
+        staff: str,
+        old: str,
+        new: str,
+        *,
+        peer: str,
+        device: DeviceId | None = None,
+        code: str = "",
     ) -> Refused | tuple[Weakness, ...]:
         """Somebody chooses another password for themselves; () = it is set.
 
@@ -194,6 +358,7 @@ class Accounts:
             new: likewise.
             peer: the address they ask from.
             device: as `sign_in`.
+            code: of their second factor; anything, if they have none.
 
         Raises:
             RequestError: as `sign_in`.
@@ -207,6 +372,11 @@ class Accounts:
             weak = (*weak, Weakness.UNCHANGED)
         if weak:
             return weak
+        if found.account.second is not None:
+            taken = await self._take_code(found, code, peer, device, now)
+            if isinstance(taken, _Wrong):
+                return await self._refuse(taken, peer, device, now)
+            found = taken
         hashed = await self._hashed(new)
         await self.audit.append(
             self._act(Act.SET_PASSWORD, now, peer, staff=found.staff, whom=found.staff)
@@ -339,15 +509,112 @@ class Accounts:
         kept = await self.documents.get(Kind.ACCOUNT, staff or NOBODY, now)
         return staff, kept
 
+    # -- the second factor ------------------------------------------------------------------
+
+    async def _halfway(
+        self, found: _Right, step: Step, peer: str, device: DeviceId, now: Instant
+    ) -> Half:
+        await self.audit.append(
+            self._act(Act.ASK_CODE, now, peer, staff=found.staff, device=device)
+        )
+        return Half(
+            staff=found.staff,
+            device=device,
+            generation=found.account.generation,
+            step=step,
+            secret=self.draw(SECRET_BYTES) if step is Step.ENROL else b"",
+        )
+
+    async def _second_half(self, half: Half, step: Step, now: Instant) -> _Right | _Wrong:
+        """The account, if it is still the one whose password was right."""
+        if half.step is not step or half.staff not in self.roster().members:
+            return _Wrong(staff=half.staff, cause=Cause.WRONG_CODE)
+        return await self._again(half.staff, half.generation, now)
+
+    async def _again(self, staff: StaffId, generation: int, now: Instant) -> _Right | _Wrong:
+        """The account as it stands now, if nobody has changed what was right meanwhile."""
+        kept = await self.documents.get(Kind.ACCOUNT, staff, now)
+        account = None if kept is None else parse_account(kept.value)
+        if kept is None or account is None or account.generation != generation:
+            return _Wrong(staff=staff, cause=Cause.WRONG_PASSWORD)
+        return _Right(staff=staff, account=account, kept=kept)
+
+    async def _take_code(
+        self, found: _Right, code: str, peer: str, device: DeviceId | None, now: Instant
+    ) -> _Right | _Wrong:
+        """The account without this code, if it is one; counted before it is looked at."""
+        staff, generation = found.staff, found.account.generation
+        guesses = Guesses(documents=self.documents)
+        source = code_of(staff, device if found.account.knows(device) else None)
+        if wait := await guesses.count(source, now):
+            return _Wrong(staff=staff, wait=wait)
+        for _ in range(ROUNDS):
+            before = found.account.second
+            after = None if before is None else used(before, code, now)
+            if before is None or after is None:
+                return _Wrong(staff=staff, cause=Cause.WRONG_CODE)
+            if len(after.recovery) < len(before.recovery):
+                await self.audit.append(
+                    self._act(Act.USE_RECOVERY_CODE, now, peer, staff=staff, device=device)
+                )
+            taken = await self._replace(found, replace(found.account, second=after), now)
+            if taken is not None:
+                await guesses.forgive(source, now)
+                return taken
+            again = await self._again(staff, generation, now)
+            if isinstance(again, _Wrong):
+                return again
+            found = again
+        raise StateUnavailableError("an account was changed by others again and again")
+
+    async def _replace_second(
+        self, found: _Right, second: SecondFactor, now: Instant
+    ) -> _Right | _Wrong:
+        """The account with another second factor."""
+        generation = found.account.generation
+        for _ in range(ROUNDS):
+            written = await self._replace(found, with_second(found.account, second), now)
+            if written is not None:
+                return written
+            again = await self._again(found.staff, generation, now)
+            if isinstance(again, _Wrong):
+                return again
+            found = again
+        raise StateUnavailableError("an account was changed by others again and again")
+
+    async def _replace(self, found: _Right, after: Account, now: Instant) -> _Right | None:
+        """The account as it is written now; None = another writer was first."""
+        kept = await self.documents.put(
+            Kind.ACCOUNT,
+            found.staff,
+            render_account(after),
+            replaces=found.kept.revision,
+            now=now,
+        )
+        return None if kept is None else _Right(staff=found.staff, account=after, kept=kept)
+
     # -- what comes of it -------------------------------------------------------------------
 
+    async def _not_yet(
+        self, staff: StaffId, peer: str, device: DeviceId | None, now: Instant
+    ) -> SignedIn:
+        """Somebody else knows the password: it is changed first."""
+        await self._enter_refused(
+            self._act(Act.SIGN_IN_REFUSED, now, peer, whom=staff, device=device),
+            Reason.PASSWORD_TEMPORARY,
+        )
+        return SignedIn(staff=staff, device=None, epoch=None, must_change=True)
+
     async def _let_in(
-        self, found: _Right, password: str, peer: str, device: DeviceId, now: Instant
+        self, found: _Right, password: str | None, peer: str, device: DeviceId, now: Instant
     ) -> SignedIn | Refused:
-        """The order is what the docstring of this file promises: epoch, then account."""
+        """The order is what the docstring of this file promises: epoch, then account.
+
+        `password` is None where it was given with the request before.
+        """
         staff = found.staff
         rehashed = None
-        if self.hasher.is_outdated(found.account.password):
+        if password is not None and self.hasher.is_outdated(found.account.password):
             rehashed = await self._hashed(password)
         await self.audit.append(self._act(Act.SIGN_IN, now, peer, staff=staff, device=device))
         epoch = await self.epochs.enrol(staff, device, now)
@@ -355,12 +622,10 @@ class Accounts:
             after = signed_in(found.account, device, now, rehashed=rehashed)
             if await self._write(staff, found.kept, after, now):
                 return SignedIn(staff=staff, device=device, epoch=epoch, must_change=False)
-            kept = await self.documents.get(Kind.ACCOUNT, staff, now)
-            account = None if kept is None else parse_account(kept.value)
-            if kept is None or account is None or account.generation != found.account.generation:
-                # Another password, or none, meanwhile: what was right is not any more.
-                return await self._refuse(_changed(found), peer, device, now)
-            found = _Right(staff=staff, account=account, kept=kept)
+            again = await self._again(staff, found.account.generation, now)
+            if isinstance(again, _Wrong):
+                return await self._refuse(again, peer, device, now)
+            found = again
         raise StateUnavailableError("an account was changed by others again and again")
 
     async def _refuse(
@@ -422,6 +687,8 @@ class Accounts:
         kept = await self.documents.get(Kind.LOCK, staff, now)
         try:
             require_unlocked(staff, None if kept is None else parse_lock(kept.value), now)
+            if self.require_admitted is not None:
+                await self.require_admitted(staff)
         except RequestError as error:
             entry = self._act(Act.SIGN_IN_REFUSED, now, peer, whom=staff, device=device)
             await self._enter_refused(entry, error.reason, error.cause)

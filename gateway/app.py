@@ -6,10 +6,11 @@ Settings in, a running gateway out. What starts here is stopped here, in reverse
 import hmac
 import os
 import ssl
-from asyncio import gather
+from asyncio import gather, sleep
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import timedelta
 from hashlib import sha256
 from ipaddress import ip_network
 from pathlib import Path
@@ -18,17 +19,24 @@ from typing import Any, Self, TypeVar
 from uuid import uuid4
 
 from gateway.accounts import Accounts
+from gateway.backends import all_refusals
+from gateway.backends.all_refusals import AllRefusals
 from gateway.backends.argon2 import Argon2Hasher
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.backends.bundle_files import MAX_FINDINGS_TOLD, LiveBundle, Stale
 from gateway.backends.clock import SystemClock
+from gateway.backends.device_map import WRITE_SECONDS, DevicesAtHand
 from gateway.backends.document_map import LocalDocuments
-from gateway.backends.epoch_map import POLL_SECONDS, LocalEpochs
+from gateway.backends.epoch_map import POLL_SECONDS, STALE_SECONDS, LocalEpochs
+from gateway.backends.incident_floor import FlooredEpochs
+from gateway.backends.incident_map import IncidentAtHand
+from gateway.backends.issuers import Issuers, read_issuers
 from gateway.backends.learned_map import LearnedAtHand
 from gateway.backends.meter import PrometheusMeter
 from gateway.backends.policy_folder import Reading, read_owned, read_sources
 from gateway.backends.pulse import Pulse
-from gateway.backends.state import open_documents, open_epochs
+from gateway.backends.redis_address import TlsFiles
+from gateway.backends.state import StateHome, open_documents, open_epochs
 from gateway.backends.upstream import LeanUpstream
 from gateway.backends.watch import PolicyWatch
 from gateway.build import build
@@ -36,18 +44,25 @@ from gateway.bundle import Bundle
 from gateway.console.authority import ConsoleSettings
 from gateway.console.console import Console
 from gateway.console.house import House
-from gateway.console.refused import RefusalCounts
+from gateway.console.refused import RecentRefusals, RefusalCounts
 from gateway.console.visits import Visits
-from gateway.domain.finding import Finding, Place, PolicyError
+from gateway.devices import DeviceRegistry
+from gateway.domain.errors import StateUnavailableError
+from gateway.domain.finding import Finding, Place, PolicyError, did_you_mean
 from gateway.domain.reason import STATUS, Reason
-from gateway.domain.subject import DeviceId, Role
+from gateway.domain.subject import DeviceId, Role, StaffId, staff_id
 from gateway.doorway import Doorway
 from gateway.flowing import BEAT_SECONDS
+from gateway.foreign import Foreign
+from gateway.grants import Grants, GrantSettings
 from gateway.identity.claims import ClaimNames, TokenPolicy
 from gateway.identity.device_cookie import device_key
+from gateway.identity.devices import DeviceRules
+from gateway.identity.incident import Incident, require_admitted
 from gateway.identity.issuing import Issuer
 from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
 from gateway.identity.locks import parse_lock
+from gateway.incidents import Incidents
 from gateway.learning import Learning
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
@@ -91,7 +106,7 @@ def load_bundle(path: str) -> Bundle:
     """
     settings = load_settings(path)
     bundle = build(read_sources(settings, base_of(path)))
-    findings = login_fits(settings, bundle)
+    findings = (*login_fits(settings, bundle), *second_factor_fits(settings, bundle))
     if findings:
         raise PolicyError(findings)
     return bundle
@@ -103,9 +118,9 @@ def login_fits(settings: Settings, bundle: Bundle) -> tuple[Finding, ...]:
     if login is None:
         return ()
     told = []
-    both = login.presented.cookies & set(settings.upstream.pass_cookies)
+    both = login.cookies & set(settings.upstream.pass_cookies)
     told += [
-        f"`upstream.pass_cookies` names `{name}`, the credential of the adapter's `login`: take "
+        f"`upstream.pass_cookies` names `{name}`, a credential of the adapter's `login`: take "
         "it out, it goes on by itself where it was recognised"
         for name in sorted(both)
     ]
@@ -118,6 +133,10 @@ def login_fits(settings: Settings, bundle: Bundle) -> tuple[Finding, ...]:
             "the adapter's `login` goes by a cookie, which browsers send whatever page asks: name "
             "this gateway's own `https://host` at `tokens.origins`"
         )
+    if settings.tokens.issuers:
+        told.append(
+            "`tokens.issuers` and the adapter's `login` are two ways to say who it is: keep one"
+        )
     if settings.accounts.enabled:
         told.append(
             "`accounts.enabled` and the adapter's `login` are two ways to sign in: keep one"
@@ -127,6 +146,20 @@ def login_fits(settings: Settings, bundle: Bundle) -> tuple[Finding, ...]:
             "what the adapter's `login` hands out is kept under a key: give a `tokens.secret_file`"
         )
     return tuple(Finding(Place("gateway.yaml"), text) for text in told)
+
+
+def second_factor_fits(settings: Settings, bundle: Bundle) -> tuple[Finding, ...]:
+    """Roles that need a second factor, and that nobody could have."""
+    wanted, there = settings.accounts.second_factor.required_for, bundle.roster.roles
+    return tuple(
+        Finding(
+            Place("gateway.yaml"),
+            f"`accounts.second_factor.required_for`: unknown role `{role}`; "
+            f"{did_you_mean(role, there)}",
+        )
+        for role in wanted
+        if role not in there
+    )
 
 
 def _cases_hold(bundle: Bundle, reading: Reading) -> tuple[Finding, ...]:
@@ -182,7 +215,7 @@ def state_store(settings: Settings, base: Path) -> EpochStore:
     Raises:
         PolicyError: the URL cannot be used; nothing of it is repeated, it may hold a password.
     """
-    return _opened_state(settings, base, open_epochs)
+    return _opened_state(open_epochs, settings, base)
 
 
 def document_store(settings: Settings, base: Path) -> DocumentStore:
@@ -191,21 +224,20 @@ def document_store(settings: Settings, base: Path) -> DocumentStore:
     Raises:
         PolicyError: as `state_store`.
     """
-    return _opened_state(settings, base, lambda url: open_documents(url, base))
+    return _opened_state(open_documents, settings, base)
 
 
-def _opened_state(settings: Settings, base: Path, open_url: Callable[[str], T]) -> T:
-    url = settings.state.url
-    scheme, _, rest = url.partition(":")
+def _opened_state(opened: Callable[[StateHome], T], settings: Settings, base: Path) -> T:
+    state = settings.state
+    files = TlsFiles(
+        authorities=None if state.ca_file is None else base / state.ca_file,
+        certificate=None if state.client_certificate is None else base / state.client_certificate,
+        key=None if state.client_key is None else base / state.client_key,
+    )
     try:
-        if scheme == "sqlite":
-            path = base / rest
-            path.parent.mkdir(parents=True, exist_ok=True)
-            url = f"sqlite:{path}"
-        return open_url(url)
-    except (ValueError, OSError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise PolicyError([Finding(Place("gateway.yaml"), f"`state.url`: {why}")]) from error
+        return opened(StateHome(url=state.url, base=base, group=state.prefix, files=files))
+    except ValueError as error:
+        raise PolicyError([Finding(Place("gateway.yaml"), f"`state`: {error}")]) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,9 +299,14 @@ class Gateway:
             base,
             clock=clock,
             meter=meter,
-            checks=(_cases_hold, lambda bundle, _: login_fits(settings, bundle)),
+            checks=(
+                _cases_hold,
+                lambda bundle, _: login_fits(settings, bundle),
+                lambda bundle, _: second_factor_fits(settings, bundle),
+            ),
         )
         tokens = token_policy(settings, base)
+        issuers = read_issuers(settings, base, clock=clock, tell=meter.issuer_keys)
         tls = _server_tls(settings, base)
         keep = settings.audit.retention_days
         async with AsyncExitStack() as stack:
@@ -282,9 +319,9 @@ class Gateway:
                 retention_days=None if keep == "forever" else keep,
             )
             stack.push_async_callback(audit.close)
-            epochs = LocalEpochs(state_store(settings, base), monotonic=clock.monotonic)
-            stack.push_async_callback(epochs.close)
-            polling = Pulse(epochs.poll, POLL_SECONDS)
+            local = LocalEpochs(state_store(settings, base), monotonic=clock.monotonic)
+            stack.push_async_callback(local.close)
+            polling = Pulse(local.poll, POLL_SECONDS)
             polling.start()
             stack.push_async_callback(polling.stop)
             documents = document_store(settings, base)
@@ -295,8 +332,28 @@ class Gateway:
             hearing = Pulse(locks.poll, POLL_SECONDS)
             hearing.start()
             stack.push_async_callback(hearing.stop)
+            lockdown = IncidentAtHand(
+                documents, meter=meter, monotonic=clock.monotonic, now=clock.now
+            )
+            watching = Pulse(lockdown.poll, POLL_SECONDS)
+            watching.start()
+            stack.push_async_callback(watching.stop)
+            owners = frozenset(map(Role, settings.incident.owners))
+            epochs = FlooredEpochs(local, lockdown.current, _admits(bundles, owners))
+            devices = DevicesAtHand(
+                documents,
+                waits=settings.devices.new == "wait",
+                monotonic=clock.monotonic,
+                now=clock.now,
+            )
+            stack.push_async_callback(devices.write)
+            for beat, seconds in ((devices.poll, POLL_SECONDS), (devices.write, WRITE_SECONDS)):
+                beating = Pulse(beat, seconds)
+                beating.start()
+                stack.push_async_callback(beating.stop)
             upstream = _upstream(settings, base)
             stack.push_async_callback(upstream.close)
+            foreign = await _foreign(stack, issuers, tokens, documents, epochs, bundles, clock)
             pipeline = Pipeline(
                 bundles=bundles,
                 doorway=_doorway(settings, tokens),
@@ -307,19 +364,27 @@ class Gateway:
                 meter=meter,
                 new_request_id=lambda: str(uuid4()),
                 locks=locks,
+                devices=devices,
+                device_rules=_device_rules(settings),
+                lockdown=lockdown,
+                owners=owners,
                 learning=_learning(settings, tokens, documents, epochs, clock),
+                foreign=foreign,
             )
             stack.push_async_callback(pipeline.settle)
             own = console = None
             if settings.accounts.enabled or settings.console.enabled:
                 hasher = Argon2Hasher()
                 stack.callback(hasher.close)
-                accounts = _accounts(pipeline, documents, hasher)
+                accounts = _accounts(
+                    settings, pipeline, documents, hasher, epochs.require_admitted
+                )
                 stack.push_async_callback(accounts.settle)
                 if settings.accounts.enabled:
                     own = _sign_in(settings, pipeline, accounts)
                 if settings.console.enabled:
-                    console = _console(settings, pipeline, bundles, documents, accounts, refusals)
+                    hour = refusals if share is None else AllRefusals(refusals, share.admin)
+                    console = _console(settings, pipeline, bundles, documents, accounts, hour)
             pulse = Pulse(pipeline.flows.beat, BEAT_SECONDS)
             pulse.start()
             stack.push_async_callback(pulse.stop)
@@ -349,6 +414,7 @@ class Gateway:
                 names=frozenset(settings.admin_listen.names),
                 reload=lambda: _reload(bundles),
                 console=None if console is None else console.handle,
+                inner={all_refusals.PAGE: _refusals_told(refusals, clock)},
             )
             admin_port = await _listen_for_ops(admin, settings, share)
             stack.push_async_callback(admin.stop)
@@ -371,6 +437,16 @@ class Gateway:
         await self._stack.aclose()
 
 
+def _admits(bundles: LiveBundle, owners: frozenset[Role]) -> Callable[[StaffId, Incident], None]:
+    """Whom an incident lets begin a session: of the people on the roster, the owners."""
+
+    def require(staff: StaffId, incident: Incident) -> None:
+        person = bundles.current().people.get(staff)
+        require_admitted(() if person is None else person.held, incident, owners)
+
+    return require
+
+
 def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
     upstream = settings.upstream
     return Doorway(
@@ -389,9 +465,16 @@ def _doorway(settings: Settings, tokens: TokenPolicy) -> Doorway:
     )
 
 
-def _accounts(pipeline: Pipeline, documents: DocumentStore, hasher: Argon2Hasher) -> Accounts:
+def _accounts(
+    settings: Settings,
+    pipeline: Pipeline,
+    documents: DocumentStore,
+    hasher: Argon2Hasher,
+    require_admitted: Callable[[StaffId], Awaitable[None]],
+) -> Accounts:
     """Own accounts, for the sign-in and for the console."""
     bundles = pipeline.bundles
+    second = frozenset(map(Role, settings.accounts.second_factor.required_for))
     return Accounts(
         documents=documents,
         epochs=pipeline.epochs,
@@ -402,6 +485,8 @@ def _accounts(pipeline: Pipeline, documents: DocumentStore, hasher: Argon2Hasher
         policy=lambda: bundles.current().digest,
         new_id=pipeline.new_request_id,
         new_device=lambda: DeviceId(str(uuid4())),
+        require_admitted=require_admitted,
+        required=lambda staff: not second.isdisjoint(bundles.current().people[staff].held),
     )
 
 
@@ -423,13 +508,22 @@ def _sign_in(settings: Settings, pipeline: Pipeline, accounts: Accounts) -> Sign
     )
 
 
+def _refusals_told(
+    refusals: RefusalCounts, clock: Clock
+) -> Callable[[], Awaitable[Mapping[str, int]]]:
+    async def told() -> Mapping[str, int]:
+        return all_refusals.told(refusals.last_hour(clock.now()))
+
+    return told
+
+
 def _console(
     settings: Settings,
     pipeline: Pipeline,
     bundles: LiveBundle,
     documents: DocumentStore,
     accounts: Accounts,
-    refusals: RefusalCounts,
+    refusals: RecentRefusals,
 ) -> Console:
     """The owner's rooms on the admin port."""
     secrets = _shared_secrets(pipeline.doorway.tokens)
@@ -445,6 +539,15 @@ def _console(
         policies=bundles,
         accounts=accounts,
         sessions=sessions,
+        devices=DeviceRegistry(
+            epochs=pipeline.epochs,
+            documents=documents,
+            audit=pipeline.audit,
+            clock=pipeline.clock,
+            policy=lambda: bundles.current().digest,
+            new_id=pipeline.new_request_id,
+        ),
+        grants=_grants(settings, pipeline, bundles, documents),
         epochs=pipeline.epochs,
         visits=Visits(documents),
         refusals=refusals,
@@ -457,12 +560,88 @@ def _console(
         language=language,
         # Without a secret that stays, browsers are new to us after a restart, and no more.
         device_key=device_key(secrets[0]) if secrets else token_bytes(32),
+        incidents=Incidents(
+            epochs=pipeline.epochs,
+            documents=documents,
+            audit=pipeline.audit,
+            clock=pipeline.clock,
+            heard=lambda: sleep(STALE_SECONDS),
+            policy=lambda: bundles.current().digest,
+            new_id=pipeline.new_request_id,
+        ),
+        owners=pipeline.owners,
+        contact=settings.incident.contact or "",
     )
     return Console(house)
 
 
+def _grants(
+    settings: Settings, pipeline: Pipeline, bundles: LiveBundle, documents: DocumentStore
+) -> Grants:
+    """Cards outside the window: asked for, if gateway.yaml says so, and reviewed in any case."""
+    break_glass, notify = settings.break_glass, settings.break_glass.notify
+    ways: dict[str, frozenset[StaffId] | None] = {}
+    if notify.webhook is not None:
+        ways["webhook"] = None
+    if notify.smtp is not None:
+        ways["smtp"] = frozenset(map(staff_id, notify.smtp.to))
+    return Grants(
+        documents=documents,
+        audit=pipeline.audit,
+        clock=pipeline.clock,
+        people=lambda: bundles.current().people,
+        managers=frozenset(map(Role, settings.console.roles)),
+        everywhere=frozenset(map(Role, settings.console.everywhere)),
+        policy=lambda: bundles.current().digest,
+        new_id=pipeline.new_request_id,
+        meter=pipeline.meter,
+        settings=GrantSettings(minutes=break_glass.minutes, ways=ways)
+        if break_glass.enabled
+        else None,
+    )
+
+
 def _shared_secrets(tokens: TokenPolicy) -> list[bytes]:
     return [key.material for key in tokens.keys.keys if isinstance(key.material, bytes)]
+
+
+WELCOME_SECONDS = 5.0  # until somebody new on the roster may come with a token made by then
+
+
+async def _foreign(
+    stack: AsyncExitStack,
+    issuers: Issuers,
+    tokens: TokenPolicy,
+    documents: DocumentStore,
+    epochs: EpochStore,
+    bundles: LiveBundle,
+    clock: Clock,
+) -> Foreign | None:
+    """Tokens of other issuers; None = gateway.yaml names none."""
+    secrets = _shared_secrets(tokens)
+    if not issuers.all or not secrets:  # gateway.yaml was checked for a secret
+        return None
+    foreign = Foreign(
+        issuers.all,
+        documents=documents,
+        epochs=epochs,
+        # Another key than the one that signs tokens, though of the same secret.
+        secret=hmac.new(secrets[0], b"salon-gateway: foreign sessions", sha256).digest(),
+    )
+    stack.push_async_callback(issuers.stop)
+    await issuers.start()
+
+    async def welcome() -> None:
+        try:
+            await foreign.welcome(bundles.current().roster.members, clock.now())
+        except StateUnavailableError:
+            return  # requests get the state's own refusal; the next beat tries again
+
+    await welcome()
+    welcoming = Pulse(welcome, WELCOME_SECONDS)
+    welcoming.start()
+    stack.push_async_callback(welcoming.stop)
+    return foreign
 
 
 def _learning(
@@ -493,6 +672,14 @@ def _both(*checks: Callable[[], Awaitable[None]]) -> Probe:
         await gather(*(one() for one in checks))
 
     return check
+
+
+def _device_rules(settings: Settings) -> DeviceRules:
+    days = settings.devices.idle_days
+    return DeviceRules(
+        wait=settings.devices.new == "wait",
+        idle=None if days == "never" else timedelta(days=days),
+    )
 
 
 def _upstream(settings: Settings, base: Path) -> LeanUpstream:

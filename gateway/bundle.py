@@ -187,6 +187,8 @@ class Bundle:
         action: str,
         at: Instant,
         peer: str | None,
+        *,
+        lifted: str | None = None,
     ) -> Ruling:
         """What the rules say to a request. The same question is worked out once.
 
@@ -196,6 +198,7 @@ class Bundle:
             action: of its closed list.
             at: the instant of the request.
             peer: the address it comes from; None = not known.
+            lifted: the salon whose window a grant lifts (`lifting.py`); None = no one's.
         """
         device = principal.device
         shift = self._shift_at(principal, at)
@@ -209,12 +212,13 @@ class Bundle:
             shift.key,
             resource.name,
             action,
+            lifted,
         )
         ruling = self._rulings.get(key)
         if ruling is None:
             facts = {post.salon: self.facts(principal, post, at, peer) for post in principal.posts}
             access = Access(principal=principal, resource=resource, action=action, facts=facts)
-            ruling = ruling_on(self.index, access, self.trial(principal, at))
+            ruling = ruling_on(self.index, access, self.trial(principal, at), lifted)
             if len(self._rulings) >= MAX_RULINGS:
                 self._rulings.clear()  # a day's worth of them; the next hour finds them again
             self._rulings[key] = ruling

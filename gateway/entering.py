@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from gateway.bundle import Bundle
+from gateway.domain.act import Act
 from gateway.domain.decision import Passage
 from gateway.domain.errors import UpstreamError
 from gateway.domain.http import Answer, BodySource, CanonicalTarget, Headers
-from gateway.domain.login import Login, SignOut, Who
+from gateway.domain.login import Login, SignIn, SignOut, Who
 from gateway.domain.reason import Reason
 from gateway.domain.time import Instant
 from gateway.doorway import Doorway
@@ -32,13 +33,13 @@ class Entered:
     """What came of it.
 
     Attributes:
-        claims: of whoever is signed in now; None = nobody was, or they signed out.
-        ended: it was a sign-out.
+        act: what somebody did by it; None = nobody did anything that is entered.
+        claims: of that person.
     """
 
     answer: Answer
-    claims: Claims | None
-    ended: bool
+    act: Act | None = None
+    claims: Claims | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +85,6 @@ class Entrance:
         passage = Passage(reason=Reason.PUBLIC)
         sent = None if body is None else await body.read(MAX_LOGIN_BODY)
         template = match.route.template
-        admission = await self.learning.admit(login, template, guarded, sent or b"", now)
-        if admission.claims is not None:
-            await self.require_in(bundle, admission.claims, now)
-        headers = self.doorway.outgoing(guarded, request_id, cut=None, passing=admission.passing)
-        answered = await self._ask(passage, guarded.method, target, headers, sent)
 
         async def ask(who: Who, fresh: Headers) -> Answered:
             own = {name.lower() for name, _ in fresh}
@@ -98,13 +94,24 @@ class Entrance:
             whole = (*fresh, *kept, *typed)
             return await self._ask(passage, who.method, who.target, whole, asked_with)
 
+        admission = await self.learning.admit(login, template, guarded, sent or b"", ask, now)
+        if admission.claims is not None:
+            await self.require_in(bundle, admission.claims, now)
+        headers = self.doorway.outgoing(guarded, request_id, cut=None, passing=admission.passing)
+        answered = await self._ask(passage, guarded.method, target, headers, sent)
         members = bundle.roster.members
         claims = await self.learning.learn(login, admission, answered, members, ask, now)
         if claims is not None:
             await self.require_in(bundle, claims, now)
         door = self.doorway.letting_back(admission.back)
         answer = await streamed(_Whole(answered), guarded, door, personal=True)
-        return Entered(answer=answer, claims=claims, ended=isinstance(admission.step, SignOut))
+        match admission.step:
+            case SignIn() if claims is not None:
+                return Entered(answer=answer, act=Act.SIGN_IN, claims=claims)
+            case SignOut() if admission.left is not None:
+                return Entered(answer=answer, act=Act.SIGN_OUT, claims=admission.left)
+            case _:  # a refresh goes on with what was entered when it began
+                return Entered(answer=answer)
 
     async def _ask(
         self,

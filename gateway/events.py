@@ -36,10 +36,17 @@ class Event(StrEnum):
     WORKER_NOT_STARTED = "worker_not_started"  # the system refused; it is tried again
     WORKER_KILLED = "worker_killed"  # it did not stop in its time
     WORKER_ORPHANED = "worker_orphaned"  # its supervisor is gone, so it stops
+    DEVICE_SHARED = "device_shared"  # one device's sign-in, from two places side by side
+    NOTICE_FAILED = "notice_failed"  # managers were not told of a grant; it is tried again
+    NOTICE_GIVEN_UP = "notice_given_up"  # for a day; it stands in the console
+    ISSUER_KEYS_FAILED = "issuer_keys_failed"  # of another issuer; the last good set stays a while
+    ISSUER_KEYS_CHANGED = "issuer_keys_changed"
     OBSERVING_FAILED = "observing_failed"  # what observed rules would do is not known
 
 
-GOOD_NEWS = frozenset({Event.POLICY_LOADED, Event.AUDIT_RECOVERED, Event.WORKER_LISTENS})
+GOOD_NEWS = frozenset(
+    {Event.POLICY_LOADED, Event.AUDIT_RECOVERED, Event.WORKER_LISTENS, Event.ISSUER_KEYS_CHANGED}
+)
 
 
 def emit(event: Event, error: BaseException | None = None, **facts: str | int | list[str]) -> None:

@@ -4,7 +4,8 @@ A verdict is good for one policy, until one instant (the window's next boundary,
 last day), and for a session that nobody has ended. So what has begun is looked at
 
 * before each piece: has the policy changed, is the instant over?
-* at each beat of the shell, also while it is silent: the same, and is the session current?
+* at each beat of the shell, also while it is silent: the same, and is the session current, does
+  the person stand as they did?
 
 and judged anew, or ended. INVARIANT: after a verdict against it, no further piece goes out.
 Whatever cannot be judged does not flow on; only a state store that is away has a moment's
@@ -12,6 +13,7 @@ grace, since for that moment nobody was logged out by it either.
 """
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -36,6 +38,8 @@ from gateway.showing import TURN_SECONDS, Sight
 BEAT_SECONDS = 0.025  # how often the shell calls `beat`
 CUT_BYTES = 512  # of a stream, in one go: some thirty of the smallest events
 GRACE_SECONDS = 2.0  # without an answer of the state store
+# For the store in one beat. Asked for each session in turn, one that is away could take minutes.
+PATIENCE_SECONDS = 1.0
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -82,7 +86,8 @@ class BundleSource(Protocol):
 
 
 Judge = Callable[[Asked], Awaitable[Verdict]]  # raises GatewayError against it
-StillIn = Callable[[Principal], Awaitable[None]]  # raises GatewayError if they are not any more
+# The person as they stand by now; raises GatewayError if they are not in any more.
+StillIn = Callable[[Principal], Awaitable[Principal]]
 
 
 @dataclass(slots=True, eq=False)
@@ -91,15 +96,20 @@ class Flow:
 
     Attributes:
         error: what ended it; None = it goes on, or came to its own end.
+        person: who asked, as they stood when it was judged last.
     """
 
     flows: "Flows"
     asked: Asked
     verdict: Verdict
     error: GatewayError | None = None
+    person: Principal | None = field(init=False)
     _waiting: asyncio.Timeout | None = None
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _unsure_since: float | None = None
+
+    def __post_init__(self) -> None:
+        self.person = self.asked.principal
 
     async def still(self) -> None:
         """Let the next piece pass, or raise what ended the flow.
@@ -157,11 +167,10 @@ class Flow:
         if self.flows.is_over(self.verdict):
             await self._judge_again()
             return
-        principal = self.asked.principal
-        if principal is None:
+        if self.person is None:
             return
         try:
-            await still_in(principal)
+            person = await still_in(self.person)
             self._unsure_since = None
         except StateUnavailableError as error:
             now = self.flows.clock.monotonic()
@@ -171,6 +180,10 @@ class Flow:
                 self.end(error)
         except Exception as error:  # noqa: BLE001  # what cannot be judged does not flow on
             self.end(_as_refusal(error))
+        else:
+            if person != self.person:  # on notice since: the rules may say something else
+                self.person = person
+                await self._judge_again()
 
     async def _judge_again(self) -> None:
         try:
@@ -295,7 +308,8 @@ class Flows:
 
     Args:
         judge: every stage up to the decision, as if it were asked now.
-        still_in: raises if a person's session is not current any more, or they are locked.
+        still_in: the person as they stand by now; raises if their session is not current any
+            more, or they are locked.
     """
 
     def __init__(
@@ -332,22 +346,32 @@ class Flows:
 
     async def beat(self) -> None:
         """Look at everything that flows. The state store is asked once for each session."""
-        known: dict[tuple[str, str | None, int], GatewayError | None] = {}
+        known: dict[tuple[object, ...], Principal | GatewayError] = {}
+        late = self.clock.monotonic() + PATIENCE_SECONDS
 
-        async def still_in(principal: Principal) -> None:
-            session = (principal.staff, principal.device, principal.epoch)
-            if session not in known:
-                try:
-                    await self._still_in(principal)
-                    known[session] = None
-                except GatewayError as error:
-                    known[session] = error
-            found = known[session]
-            if found is not None:
+        async def still_in(principal: Principal) -> Principal:
+            notice = principal.on_notice_since
+            session = (principal.staff, principal.device, principal.epoch, notice)
+            found = known.get(session)
+            if found is None:
+                found = known[session] = await self._ask(principal, late)
+            if isinstance(found, GatewayError):
                 raise found
+            if found.on_notice_since == notice:
+                return principal
+            # Not `found` itself: of two flows of one session each has its own roles and app.
+            return dataclasses.replace(principal, on_notice_since=found.on_notice_since)
 
         for flow in tuple(self._open):
             await flow.beat(still_in)
+
+    async def _ask(self, principal: Principal, late: float) -> Principal | GatewayError:
+        if self.clock.monotonic() >= late:
+            return StateUnavailableError("the state store took too long over others")
+        try:
+            return await self._still_in(principal)
+        except GatewayError as error:
+            return error
 
 
 def _as_refusal(error: Exception) -> GatewayError:

@@ -58,6 +58,21 @@ def stranger(name: str, peer: str) -> Source:
     return Source(key=bucket_of(name), network=network_of(peer))
 
 
+def code_of(staff: StaffId, device: DeviceId | None) -> Source:
+    """Whoever has shown this person's password and is asked for their second factor.
+
+    The network does not matter: nobody gets here without the password, so all who are not a
+    known device are one, and nobody with many networks has more tries at six digits.
+
+    Args:
+        staff: whose password.
+        device: a device that signed in as this person before; None = any other.
+    """
+    return Source(
+        key=f"codes/{staff}" if device is None else f"codes/{staff}/{device}", network=None
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guesses:
     """The counts. Every method raises StateUnavailableError."""

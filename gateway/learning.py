@@ -7,7 +7,9 @@ INVARIANTS, each with a test of its name in tests/attacks/test_learned.py:
 * an unknown credential is nobody: only what `learn`, or `renew`, has put there identifies;
 * a forced logout ends what was refreshed and renewed, too, and no refresh revives it;
 * at a sign-in no credential that was ever somebody's goes on to the CRM: to many CRMs a session
-  that is still theirs needs no password, and the phone that was logged out would be in again;
+  that is still theirs needs no password, and the phone that was logged out would be in again.
+  Not what is known here to be somebody's, nor what the CRM says is: of a cookie that changes
+  with every answer the last ones are known, and the first one opens the same session;
 * a credential that was logged out is never learned again, not even from a good password: it is
   the lost phone's, too.
 """
@@ -18,7 +20,6 @@ from dataclasses import dataclass, field
 from gateway.domain.errors import StateUnavailableError, UpstreamError
 from gateway.domain.http import Headers, Inbound
 from gateway.domain.login import (
-    NOTHING_MORE,
     Login,
     Passing,
     Refresh,
@@ -50,6 +51,7 @@ from gateway.identity.login import (
     DEVICE_PREFIX,
     Fresh,
     device_named,
+    is_nobodys,
     issued,
     person_told,
     refresh_presented,
@@ -93,6 +95,7 @@ class Admission:
         passing: what it may carry to the CRM.
         back: names of the cookies that the answer may set.
         claims: of the person whose refresh this is, current a moment ago; None = nobody's yet.
+        left: of the person whose session this sign-out has ended; None = there was none.
         device: that a sign-in names.
         began_with: key of the cookie of nobody that goes on with a sign-in.
     """
@@ -101,6 +104,7 @@ class Admission:
     passing: Passing
     back: frozenset[str]
     claims: Claims | None = None
+    left: Claims | None = None
     device: DeviceId | None = None
     earlier: Learned | None = field(default=None, repr=False)
     began_with: str | None = field(default=None, repr=False)
@@ -154,16 +158,16 @@ class Learning:
         on: who asks here was not identified by it.
         """
         if not login.begins_before:
-            return NOTHING_MORE
+            return login.unpresented
         value = found_at(inbound, login.credential)
         if value is not None and await self._remembered(login, value, now):
-            return NOTHING_MORE
+            return login.unpresented
         return login.presented
 
     # -- the login ------------------------------------------------------------------------
 
     async def admit(
-        self, login: Login, template: str, inbound: Inbound, body: bytes, now: Instant
+        self, login: Login, template: str, inbound: Inbound, body: bytes, ask: Ask, now: Instant
     ) -> Admission:
         """May this request to one of the login's addresses be forwarded?
 
@@ -174,11 +178,13 @@ class Learning:
             template: of the route, a key of `login.steps`.
             inbound: the request.
             body: whole, MAX_LOGIN_BODY bytes or less.
+            ask: as of `learn`.
             now: when it came.
 
         Raises:
             RequestError: ORIGIN_REFUSED; UNAUTHENTICATED: a refresh by what is not known, is
                 over or logged out; what `step_of`, `device_named` say.
+            UpstreamError: LOGIN_NOT_LEARNED: the CRM does not say whether a session is anybody's.
             StateUnavailableError: the state cannot say.
         """
         if login.by_cookie:
@@ -186,19 +192,19 @@ class Learning:
         step = step_of(login.steps[template], inbound, body)
         match step:
             case SignIn():
-                return await self._sign_in(login, step, inbound, now)
+                return await self._sign_in(login, step, inbound, ask, now)
             case Refresh():
-                return await self._refresh(step, inbound, body, now)
+                return await self._refresh(login, step, inbound, body, now)
             case SignOut():
                 return await self._sign_out(login, step, inbound, body, now)
 
     async def _sign_in(
-        self, login: Login, step: SignIn, inbound: Inbound, now: Instant
+        self, login: Login, step: SignIn, inbound: Inbound, ask: Ask, now: Instant
     ) -> Admission:
-        passing, began_with = Passing(readable=True), None
+        passing, began_with = login.passing(readable=True), None
         value = found_at(inbound, login.credential) if step.continues else None
-        if value is not None and not await self._remembered(login, value, now):
-            passing = passing_of(login.credential, readable=True)
+        if value is not None and await self._is_nobodys(login, step, value, ask, now):
+            passing = login.passing(login.credential, readable=True)
             began_with = credential_key(self.secret, Use.ACCESS, login.credential, value)
         return Admission(
             step=step,
@@ -208,8 +214,17 @@ class Learning:
             began_with=began_with,
         )
 
+    async def _is_nobodys(
+        self, login: Login, step: SignIn, value: str, ask: Ask, now: Instant
+    ) -> bool:
+        """A session that may go on with a sign-in: unknown here, and of nobody to the CRM."""
+        if step.who is None or await self._remembered(login, value, now):
+            return False
+        headers = who_headers(step.who, login.credential, value)
+        return is_nobodys(step, await ask(step.who, headers))
+
     async def _refresh(
-        self, step: Refresh, inbound: Inbound, body: bytes, now: Instant
+        self, login: Login, step: Refresh, inbound: Inbound, body: bytes, now: Instant
     ) -> Admission:
         value = refresh_presented(step.presents, inbound, body)
         if value is None:
@@ -219,7 +234,7 @@ class Learning:
         await self._require_current(learned)
         return Admission(
             step=step,
-            passing=passing_of(step.presents, readable=True),
+            passing=login.passing(step.presents, readable=True),
             back=_cookies(None, step),
             claims=claims_of(learned),
             earlier=learned,
@@ -236,12 +251,12 @@ class Learning:
             refresh = refresh_presented(step.presents, inbound, body)
             if refresh is not None:
                 shown.append(credential_key(self.secret, Use.REFRESH, step.presents, refresh))
-        for key in shown:
-            await self._end(key, now)
+        ended = [await self._end(key, now) for key in shown]
         return Admission(
             step=step,
-            passing=passing_of(login.credential, step.presents),
+            passing=login.passing(login.credential, step.presents),
             back=_cookies(login, step),
+            left=next((claims_of(learned) for learned in ended if learned is not None), None),
         )
 
     async def learn(
@@ -415,18 +430,21 @@ class Learning:
             replaced = kept[key].revision
             await self.documents.remove(Kind.LEARNED, key, replaces=replaced, now=now)
 
-    async def _end(self, key: str, now: Instant) -> None:
+    async def _end(self, key: str, now: Instant) -> Learned | None:
         """End the session of a credential, by its device's epoch: what flows ends as well.
 
-        The documents stay, so that none of its credentials is ever learned again.
+        The documents stay, so that none of its credentials is ever learned again. Returns whose
+        it was; None = nobody's any more.
         """
         kept = await self.documents.get(Kind.LEARNED, key, now)
         if kept is None:
-            return
+            return None
         learned = decode(kept.value)
         # Once logged out, it must not log out what has begun on the device since.
-        if await self._is_current(learned):
-            await self.epochs.revoke(StaffId(learned.staff), device_id(learned.device), now)
+        if not await self._is_current(learned):
+            return None
+        await self.epochs.revoke(StaffId(learned.staff), device_id(learned.device), now)
+        return learned
 
 
 def _cookies(login: Login | None, step: Step) -> frozenset[str]:

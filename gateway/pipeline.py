@@ -1,6 +1,7 @@
 """One request, stage by stage. Read this file first.
 
-guard -> canonical target -> route -> identify -> device session -> locks -> standing -> decide
+guard -> canonical target -> route -> identify -> device session -> locks -> standing -> device
+      -> decide
       -> question asked? -> body judged? -> records judged? -> forward -> cut
       -> still current? -> audit -> answer
 
@@ -26,11 +27,11 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from gateway.arriving import arrive
 from gateway.audit.entry import MAX_PATH_CHARACTERS, Entry, Phase
 from gateway.audit.quota import RefusalQuota
 from gateway.bundle import Bundle
 from gateway.domain.access import Window
-from gateway.domain.act import Act
 from gateway.domain.decision import Clearance, Denial, Passage, Permit, Refusal
 from gateway.domain.errors import (
     BudgetSpentError,
@@ -66,8 +67,11 @@ from gateway.enforcer.ruling import Ruling
 from gateway.entering import Entrance
 from gateway.events import Event, emit
 from gateway.flowing import Asked, BundleSource, Flow, Flows, Verdict
+from gateway.foreign import Foreign, Recognised
 from gateway.identity.claims import Claims
 from gateway.identity.credential import credential
+from gateway.identity.devices import DeviceRules
+from gateway.identity.incident import OWNERS, require_no_incident
 from gateway.identity.locks import Lock, next_change, noticed, require_unlocked
 from gateway.identity.session import (
     CurrentPrincipal,
@@ -93,7 +97,17 @@ from gateway.masking.writes import (
     require_json_body,
     require_writable,
 )
-from gateway.ports import AuditTrail, Clock, EpochStore, Labels, Locks, Meter, Upstream
+from gateway.ports import (
+    AuditTrail,
+    Clock,
+    Devices,
+    EpochStore,
+    Labels,
+    Lockdown,
+    Locks,
+    Meter,
+    Upstream,
+)
 from gateway.records import Touched, asker_of, changes, judge_change, seat
 from gateway.relay import relay
 from gateway.shadow import UNOBSERVED, Case, Shadow, Unobserved
@@ -101,6 +115,7 @@ from gateway.showing import Readable, Sight, Totals, cut_message, shown, streame
 
 NO_ROLE = Role("role:-")  # nobody's: an entry shows no empty list
 NEVER_SENT = frozenset({Reason.UPSTREAM_UNREACHABLE})
+STRANGERS = frozenset({Reason.UNAUTHENTICATED, Reason.NOT_ON_ROSTER})
 SWITCHED = 101  # RFC 9110 15.2.2: the status of a WebSocket's entry
 
 
@@ -135,6 +150,7 @@ class Pipeline:
 
     Attributes:
         learning: what the CRM's own login hands out; None = no adapter may have a `login`.
+        foreign: tokens of other issuers; None = there are only our own.
         quotas: how many 401s may still be entered, for strangers and for each person on the
             roster (a lost phone that keeps asking).
         budgets: how often each person may still make an exact look-up.
@@ -151,7 +167,12 @@ class Pipeline:
     meter: Meter
     new_request_id: Callable[[], str]
     locks: Locks
+    lockdown: Lockdown
+    devices: Devices
+    owners: frozenset[Role] = OWNERS
+    device_rules: DeviceRules = field(default_factory=DeviceRules)
     learning: Learning | None = None
+    foreign: Foreign | None = None
     quotas: dict[StaffId | None, RefusalQuota] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)
     flows: Flows = field(init=False)
@@ -200,6 +221,7 @@ class Pipeline:
             entry = _with_person(entry, principal)
             current = await self._require_in(principal, lock, now)
             person = require_standing(current, bundle.today(principal.home.salon, now))
+            principal = person = await arrive(self.devices, person, self.device_rules, peer, now)
             match = asked_as(_require_mapped(match), target.query)
             until = self._until(bundle, claims, principal, lock, now)
             asked = Asked(
@@ -294,12 +316,16 @@ class Pipeline:
 
     async def _identify(
         self, bundle: Bundle, guarded: Guarded, now: Instant
-    ) -> "Identified | Vouched":
+    ) -> "Identified | Vouched | Recognised":
         """One credential → claims we vouch for: a token, or what the CRM's login handed out."""
         login = bundle.adapter.login
         if login is None:
             door = self.doorway
             token = credential(guarded, cookie=door.cookie, own_origins=door.origins)
+            if self.foreign is not None:
+                recognised = await self.foreign.identify(token, bundle.roster.members, now)
+                if recognised is not None:
+                    return recognised
             return Vouched(claims=self._tokens.verify(token, now))
         return await self._entrance().learning.identify(login, guarded, now)
 
@@ -322,7 +348,11 @@ class Pipeline:
     async def _require_in(
         self, principal: Principal, lock: Lock | None, now: Instant | None = None
     ) -> CurrentPrincipal:
-        """Neither logged out nor locked nor gone, at `now`; None = by the clock of this moment."""
+        """Neither logged out nor locked nor gone, at `now`; None = by the clock of this moment.
+
+        A lockdown first: it has ended every session, and whoever it keeps out is to read why.
+        """
+        require_no_incident(principal, await self.lockdown.current(), self.owners)
         floor = await self.epochs.floor(principal.staff, principal.device)
         current = require_current(principal, floor)
         if lock is not None:
@@ -605,10 +635,10 @@ class Pipeline:
             asked.entry.at,
         )
         entry = replace(asked.entry, reason=Reason.PUBLIC, status=entered.answer.status)
-        if entered.claims is not None:
+        if entered.act is not None and entered.claims is not None:
             staff, device = entered.claims.staff, entered.claims.device
             act = replace(
-                entry, phase=Phase.ACT, act=Act.SIGN_IN, staff=staff, whom=staff, device=device
+                entry, phase=Phase.ACT, act=entered.act, staff=staff, whom=staff, device=device
             )
             await self.audit.append(replace(act, route=match.route.template, path=None))
         self._count(entry, started)
@@ -801,11 +831,12 @@ class Pipeline:
         principal, lock = await self._resolve(bundle, claims)
         current = await self._require_in(principal, lock, now)
         person = require_standing(current, bundle.today(principal.home.salon, now))
+        peer = self.doorway.peer_of(guarded)
+        person = await arrive(self.devices, person, self.device_rules, peer, now)
         until = self._until(bundle, claims, principal, lock, now)
         match = asked_as(match, target.query)
         if match.route.kind is RouteKind.PASS:
             return Verdict(bundle=bundle, until=until)
-        peer = self.doorway.peer_of(guarded)
         decision = self._rule(bundle, person, match, now, peer).decision
         if isinstance(decision, Denial):
             raise RequestError(decision.reason)
@@ -863,10 +894,12 @@ class Pipeline:
 
     async def _enter_refusal(self, entry: Entry) -> None:
         """One entry each; but strangers, and whoever is logged out, have an allowance."""
-        if entry.staff is not None and entry.reason is not Reason.UNAUTHENTICATED:
+        if entry.staff is not None and entry.reason not in STRANGERS:
             await self.audit.append(entry)
             return
-        quota = self.quotas.setdefault(entry.staff, RefusalQuota())
+        # Whoever is not on the roster is a stranger with a name: an issuer may know thousands.
+        whose = None if entry.reason is Reason.NOT_ON_ROSTER else entry.staff
+        quota = self.quotas.setdefault(whose, RefusalQuota())
         suppressed = quota.admit(self.clock.monotonic())
         if suppressed is None:
             return

@@ -18,8 +18,8 @@ from gateway.domain.http import CanonicalTarget, Channel, Headers
 from gateway.domain.reason import Cause, Reason
 from gateway.domain.subject import DeviceId, Principal, Role, StaffId
 from gateway.domain.time import Instant
-from gateway.identity.incident import Incident
 from gateway.identity.devices import Known
+from gateway.identity.incident import Incident
 from gateway.identity.keys import KeyTable
 from gateway.identity.locks import Lock
 
@@ -60,7 +60,9 @@ class EpochStore(Protocol):
     `token.epoch >= max(person floor, floor of its device)`.
 
     Counters start at the milliseconds of the enrolment, so a store that lost its memory
-    can only ever start higher: a flush revives no revoked token.
+    can only ever start higher: a flush revives no revoked token. Where a store can come back with
+    an older memory (a Redis), it raises StateUnavailableError until it has been repaired, and
+    then knows nobody.
 
     Every method raises StateUnavailableError when the store cannot answer in time.
     """
@@ -109,13 +111,12 @@ class EpochStore(Protocol):
 class Kind(StrEnum):
     """What a document of the state is about."""
 
-    LOCK = "lock"  # by person: locked, or seen out
+    LOCK = "lock"  # by person: locked, or seen out; under `incident`: the whole house
     ACCOUNT = "account"  # by person: how they sign in
     ATTEMPTS = "attempts"  # how often a sign-in failed lately
     SIGN_IN = "sign_in"  # a session of the console
     LEARNED = "learned"  # by keyed hash: a credential that the CRM issued
     DEVICE = "device"  # by person: their devices, seen when, approved by whom
-    INCIDENT = "incident"  # the last lockdown
     GRANT = "grant"  # by person: the last time that they broke the glass
     GRANT_PAST = "grant_past"  # by its id: a time that was reviewed
     NOTICE = "notice"  # by grant and channel: what managers are still to be told
@@ -390,6 +391,23 @@ class LoadFault(StrEnum):
     INTERNAL = "internal"  # a reader failed: a bug of ours
 
 
+class BreakGlassStep(StrEnum):
+    """What became of a card outside the window."""
+
+    ASKED = "asked"
+    REFUSED = "refused"  # asked for, and not given
+    USED = "used"  # a request that was let through by it
+    REVIEWED = "reviewed"
+
+
+class NoticeOutcome(StrEnum):
+    """What became of telling managers of it, one way."""
+
+    TOLD = "told"
+    FAILED = "failed"  # it is tried again
+    GIVEN_UP = "given_up"
+
+
 class Meter(Protocol):
     """Metrics. Every name stands in `backends/meter.py`. Never raises."""
 
@@ -455,6 +473,14 @@ class Meter(Protocol):
 
     def policy_load_failed(self, why: LoadFault, since: Instant) -> None:
         """A policy did not load; the one before stays in force, stale since then."""
+        ...
+
+    def break_glass(self, step: BreakGlassStep, resource: str) -> None:
+        """Count a step on the way of a card outside the window."""
+        ...
+
+    def notice(self, way: str, outcome: NoticeOutcome) -> None:
+        """Count a try at telling managers of it: `webhook` or `smtp`."""
         ...
 
     def stream_cut(self) -> None:

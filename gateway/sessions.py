@@ -24,6 +24,7 @@ from gateway.domain.act import Act
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, StaffId, staff_id
 from gateway.domain.time import Instant
+from gateway.identity.incident import KEY as INCIDENT
 from gateway.identity.locks import Lock, locked, parse_lock, render_lock, seen_out, unlocked
 from gateway.ports import (
     MAX_DOCUMENT_BYTES,
@@ -39,6 +40,7 @@ from gateway.texts.jsontext import parse_strict_json
 # Of those who change one document at once, each round lets one through: this many may meet.
 ATTEMPTS = 32
 MAX_DEPTH = 16  # of a document that names its owner
+OWN = (Kind.ACCOUNT, Kind.DEVICE)  # by staff id
 THEIRS = (Kind.LEARNED, Kind.SIGN_IN)  # by another key; whose they are stands in them: `staff`
 
 Said = TypeVar("Said", bound=Lock | None)
@@ -177,12 +179,13 @@ class Sessions:
         )
 
     async def _clear_away(self, staff: StaffId, now: Instant) -> None:
-        """End all that a person had: sessions, account, learned credentials, the console's.
+        """End all that a person had: sessions, account, devices, what was learned, the console's.
 
         A document that cannot be read keeps none of the others from being removed.
         """
         await self.epochs.revoke(staff, None, now)
-        await self._remove(Kind.ACCOUNT, staff, now, lambda _: True)
+        for own in OWN:
+            await self._remove(own, staff, now, lambda _: True)
         unreadable = 0
         for kind in THEIRS:
             for key, kept in (await self.documents.all(kind, now)).items():
@@ -216,7 +219,9 @@ async def locks_in(documents: DocumentStore, now: Instant) -> Mapping[StaffId, L
         StateUnavailableError: a single one of them cannot be read.
     """
     kept = await documents.all(Kind.LOCK, now)
-    return {_staff_of_key(key): parse_lock(one.value) for key, one in kept.items()}
+    return {
+        _staff_of_key(key): parse_lock(one.value) for key, one in kept.items() if key != INCIDENT
+    }
 
 
 def _owner(value: bytes) -> str | None:

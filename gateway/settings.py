@@ -20,8 +20,17 @@ from gateway.texts.yamltext import Document, Strict, parse_yaml, validate
 
 PREFIX = "SALON_GATEWAY_"
 MAX_WORKERS = 64
+MAX_ISSUERS = 16
+MAX_CONTACT = 200  # characters
+_REDIS = re.compile(r"rediss?(?:\+sentinel|\+cluster)?://")
+_MAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?",
+    re.ASCII,
+)
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)\}")
-_FILES = frozenset({"UPSTREAM__CA_FILE", "TOKENS__SECRET_FILE"})  # settings of that name
+_FILES = frozenset(
+    {"UPSTREAM__CA_FILE", "STATE__CA_FILE", "TOKENS__SECRET_FILE"}
+)  # settings of that name
 _RESERVED = frozenset({"CONFIG"})  # `SALON_GATEWAY_CONFIG` names the file itself
 
 
@@ -50,9 +59,26 @@ def _bare_name(text: str) -> str:
     return text
 
 
+def _role(text: str) -> str:
+    kind, _, name = text.partition(":")
+    if kind != "role" or not is_name(name):
+        raise ValueError(f"`{text}` is not a role; write `role:owner`")
+    return text
+
+
+def _contact(text: str | None) -> str | None:
+    if text is not None and (not text.isprintable() or not 1 <= len(text) <= MAX_CONTACT):
+        raise ValueError(f"a contact line is one line of 1 to {MAX_CONTACT} characters")
+    return text
+
+
 def _state_url(text: str) -> str:
-    if not text.startswith(("sqlite:", "redis://", "rediss://")):
-        raise ValueError("state is `sqlite:PATH`, `redis://HOST:PORT/DB` or `rediss://...`")
+    if not text.startswith("sqlite:") and not _REDIS.match(text):
+        raise ValueError(
+            "state is `sqlite:PATH`, `redis://HOST:PORT/DB`, "
+            "`redis+sentinel://HOST,HOST/SERVICE/DB` or `redis+cluster://HOST,HOST`, "
+            "with TLS as `rediss...`"
+        )
     return text
 
 
@@ -60,6 +86,49 @@ def _days(value: int | str) -> int | str:
     if isinstance(value, int) and not 1 <= value <= 36_500:
         raise ValueError("`retention_days` is 1 to 36500, or `forever`")
     return value
+
+
+def _idle_days(value: int | str) -> int | str:
+    if isinstance(value, int) and not 1 <= value <= 3650:
+        raise ValueError("`idle_days` is 1 to 3650, or `never`")
+    return value
+
+
+def _https_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme != "https" or not parts.hostname:
+        raise ValueError(f"`{text}` is not `https://host/path`")
+    if parts.username or parts.password is not None or parts.fragment:
+        raise ValueError("an address of keys has neither a user nor a `#`")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("an address of keys is plain ASCII")
+    if parts.port == 0:  # raises ValueError itself for what is no port
+        raise ValueError("0 is no port")
+    return text
+
+
+def _is_loopback(host: str) -> bool:
+    """A name of this machine itself, by the one spelling of each."""
+    return host in {"localhost", "127.0.0.1", "::1"}
+
+
+def _notify_url(text: str) -> str:
+    parts = urlsplit(text)
+    plain = parts.scheme == "http" and _is_loopback(parts.hostname or "")
+    if not plain and (parts.scheme != "https" or not parts.hostname):
+        raise ValueError("a webhook is `https://host/path`; `http:` only on this machine")
+    if parts.username or parts.password is not None or parts.fragment or parts.port == 0:
+        raise ValueError("a webhook has neither a user nor a `#`, and a port from 1 on")
+    if not text.isascii() or not text.isprintable() or " " in text:
+        raise ValueError("a webhook's address is plain ASCII")
+    return text
+
+
+def _mail_address(text: str) -> str:
+    # The one form that needs no quoting anywhere (RFC 5322 3.4.1, without quoted-string).
+    if _MAIL.fullmatch(text) is None:
+        raise ValueError(f"`{text}` is not a mail address; write `ken@salon.example`")
+    return text
 
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -113,12 +182,32 @@ class Upstream(Strict):
 
 
 class State(Strict):
-    """Where device-session epochs are kept."""
+    """Where logouts, locks and what else is known of people are kept."""
 
     # Not in repr: the URL may hold a password.
     url: Annotated[str, AfterValidator(_state_url)] = Field(
         default="sqlite:state/epochs.sqlite3", repr=False
     )
+    prefix: Name = "salon-gateway"  # whose keys: several salon groups may share a Redis
+    ca_file: str | None = None  # PEM, instead of the system's authorities
+    client_certificate: str | None = None  # PEM chain, for a Redis that asks for one
+    client_key: str | None = None
+
+    @model_validator(mode="after")
+    def _only_what_counts(self) -> Self:
+        if (self.client_certificate is None) != (self.client_key is None):
+            raise ValueError(
+                "`client_certificate` and `client_key` go together; give both or neither"
+            )
+        files = self.ca_file, self.client_certificate
+        if files != (None, None) and not self.url.startswith("rediss"):
+            raise ValueError(
+                "`ca_file`, `client_certificate` and `client_key` are for TLS; "
+                "begin `state.url` with `rediss` for it"
+            )
+        if "prefix" in self.model_fields_set and self.url.startswith("sqlite:"):
+            raise ValueError("`prefix` is for a Redis that is shared; take it out")
+        return self
 
 
 class Audit(Strict):
@@ -139,6 +228,39 @@ class ClaimNames(Strict):
     roles: str | None = None  # given: roles in it narrow the roster's, never add
 
 
+class ForeignClaims(Strict):
+    """Which claim of another issuer's token says what. What is not named is not read."""
+
+    staff: str = "sub"
+    device: str | None = None
+    epoch: str | None = None  # given: the issuer was told ours; else by when it is seen first
+    app: str | None = None
+    roles: str | None = None
+
+
+class ForeignTokens(Strict):
+    """Tokens of one other issuer."""
+
+    issuer: Annotated[str, Field(min_length=1, max_length=256)]
+    audience: Annotated[str, Field(min_length=1)]
+    jwks: str | None = None  # path of a JWKS file
+    jwks_url: Annotated[str, AfterValidator(_https_url)] | None = None
+    ca_file: str | None = None  # who signed the certificate of `jwks_url`, instead of the system's
+    algorithms: tuple[Literal["RS256", "ES256", "EdDSA"], ...] = ("RS256", "ES256", "EdDSA")
+    keep_hours: Annotated[int, Field(ge=1, le=24 * 7)] = 24  # of keys that cannot be had any more
+    claims: ForeignClaims = ForeignClaims()
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.jwks is None) == (self.jwks_url is None):
+            raise ValueError("give a `jwks` file or a `jwks_url`, one of them")
+        if self.ca_file is not None and self.jwks_url is None:
+            raise ValueError("`ca_file` goes with `jwks_url`")
+        if not self.algorithms:
+            raise ValueError("`algorithms` names one at least, or is left out")
+        return self
+
+
 class Tokens(Strict):
     """Whose tokens count, and how they are checked."""
 
@@ -151,6 +273,18 @@ class Tokens(Strict):
     leeway_seconds: Annotated[int, Field(ge=0, le=60)] = 0
     cookie: str | None = None  # besides `Authorization: Bearer`
     origins: tuple[Origin, ...] = ()  # our own, for unsafe methods with the cookie
+    issuers: Annotated[tuple[ForeignTokens, ...], Field(max_length=MAX_ISSUERS)] = ()  # besides
+
+    @model_validator(mode="after")
+    def _issuers_apart(self) -> Self:
+        names = [self.issuer, *(one.issuer for one in self.issuers)]
+        if len(set(names)) != len(names):
+            raise ValueError("two issuers have one name; a token could be of either")
+        if self.issuers and self.secret is None and self.secret_file is None:
+            raise ValueError(
+                "sessions of other `issuers` are remembered under a key: give a `secret_file`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _some_key(self) -> Self:
@@ -163,11 +297,18 @@ class Tokens(Strict):
         return self
 
 
+class SecondFactor(Strict):
+    """Codes of an authenticator app, besides the password. Whoever likes sets one up."""
+
+    required_for: tuple[Annotated[str, AfterValidator(_role)], ...] = ()
+
+
 class Accounts(Strict):
     """Signing in at the gateway itself, where nobody else says who people are."""
 
     enabled: bool = False
     session_hours: Annotated[int, Field(ge=1, le=24 * 7)] = 12  # renewed while it is used
+    second_factor: SecondFactor = SecondFactor()
 
 
 class Console(Strict):
@@ -176,6 +317,80 @@ class Console(Strict):
     enabled: bool = False
     roles: tuple[str, ...] = ("role:manager", "role:owner")  # who may enter
     everywhere: tuple[str, ...] = ("role:owner",)  # and see every salon, not only their own
+
+
+class NotifyWebhook(Strict):
+    """Where a signed message is posted to when somebody asks for a card."""
+
+    url: Annotated[str, AfterValidator(_notify_url)]
+    # Of the signature; not in repr.
+    secret: Annotated[str, Field(min_length=32, max_length=1024)] = Field(repr=False)
+    ca_file: str | None = None  # who signed its certificate, instead of the system's
+
+
+class NotifySmtp(Strict):
+    """The mail server that tells managers, and where each of them gets mail."""
+
+    host: Annotated[str, Field(min_length=1, max_length=253)]
+    port: Annotated[int, Field(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    sender: Annotated[str, AfterValidator(_mail_address)]
+    to: Annotated[
+        dict[Name, Annotated[str, AfterValidator(_mail_address)]],
+        Field(min_length=1, max_length=1000),
+    ]  # staff id → address
+    user: str | None = None
+    password: str | None = Field(default=None, repr=False)
+    ca_file: str | None = None
+
+    @model_validator(mode="after")
+    def _nothing_in_the_clear(self) -> Self:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("`user` and `password` go together; give both or neither")
+        if self.security == "none" and not _is_loopback(self.host):
+            raise ValueError("`security: none` is for a mail server on this machine")
+        return self
+
+
+class Notify(Strict):
+    """How managers are told."""
+
+    webhook: NotifyWebhook | None = None
+    smtp: NotifySmtp | None = None
+
+
+class BreakGlass(Strict):
+    """One card, outside the window, for a reason."""
+
+    enabled: bool = False
+    minutes: Annotated[int, Field(ge=15, le=30)] = 20
+    resources: Annotated[tuple[Name, ...], Field(min_length=1)] = ("client",)
+    notify: Notify = Notify()
+
+    @model_validator(mode="after")
+    def _somebody_is_told(self) -> Self:
+        if self.enabled and self.notify.webhook is None and self.notify.smtp is None:
+            raise ValueError(
+                "`break_glass.enabled` needs a way to tell managers: `notify.webhook` or "
+                "`notify.smtp`"
+            )
+        return self
+
+
+class Incident(Strict):
+    """A lockdown: who still passes, and what those who do not are told."""
+
+    contact: Annotated[str | None, AfterValidator(_contact)] = None
+    owners: Annotated[tuple[Annotated[str, AfterValidator(_role)], ...], Field(min_length=1)] = (
+        "role:owner",
+    )
+
+
+class Devices(Strict):
+    """Which devices come in, and who has been away for too long."""
+
+    new: Literal["allow", "wait"] = "allow"  # `wait`: until somebody approves them
+    idle_days: Annotated[int | Literal["never"], AfterValidator(_idle_days)] = "never"
 
 
 class Limits(Strict):
@@ -202,11 +417,25 @@ class Settings(Strict):
     audit: Audit = Audit()
     tokens: Tokens
     accounts: Accounts = Accounts()
+    devices: Devices = Devices()
     console: Console = Console()
+    incident: Incident = Incident()
+    break_glass: BreakGlass = BreakGlass()
     limits: Limits = Limits()
     apps: tuple[Name, ...] = ()  # values the token's `app` claim may have, for `app:<name>`
     networks: dict[Name, tuple[Network, ...]] = Field(default_factory=dict)
     log: Literal["json", "text"] = "json"
+
+    @model_validator(mode="after")
+    def _workers_know_the_same_browsers(self) -> Self:
+        tokens = self.tokens
+        shared = tokens.secret is not None or tokens.secret_file is not None
+        if self.console.enabled and self.workers > 1 and not shared:
+            raise ValueError(
+                "`console.enabled` with several `workers` needs a key that all of them have: "
+                "give `tokens.secret_file`"
+            )
+        return self
 
     @model_validator(mode="after")
     def _sign_in_can_be_kept(self) -> Self:

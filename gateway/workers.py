@@ -1,9 +1,10 @@
 """`serve --workers N`: one process that serves nobody and keeps N that do.
 
-The supervisor has no policy and sees no request. It holds the guarded port (`reserved_port.py`),
-starts the workers, starts again what ends (`supervision.py` says when), answers at the admin
-port for all of them (`all_workers.py`), and ends them. It is the other composition root beside
-`app.py`, which each worker runs.
+The supervisor has no policy and sees no request for the CRM. It holds the guarded port
+(`reserved_port.py`), starts the workers, starts again what ends (`supervision.py` says when),
+answers at the admin port for all of them (`all_workers.py`; what is asked of the console a worker
+answers, `console_relay.py`), and ends them. It is the other composition root beside `app.py`,
+which each worker runs.
 
 INVARIANT: no worker outlives `supervise`: it is waited for, after a bounded time killed by its own
 process id; and if the supervisor itself is killed, the worker notices (`worker_channel.py`).
@@ -23,11 +24,13 @@ import msgspec
 
 from gateway.backends.all_workers import AllWorkers
 from gateway.backends.clock import SystemClock
+from gateway.backends.console_relay import ConsoleRelay
 from gateway.backends.meter import PrometheusMeter
 from gateway.backends.reserved_port import ReservedPort
 from gateway.backends.supervisor import Supervisor
 from gateway.backends.worker_channel import Orders
-from gateway.proxy.admin import AdminServer
+from gateway.console.places import find_place
+from gateway.proxy.admin import AdminServer, Rooms
 from gateway.settings import Settings
 from gateway.supervision import Supervision
 
@@ -115,10 +118,14 @@ async def supervise(
             workers.status,
             names=frozenset(ops.names),
             reload=workers.reload,
+            console=_relay(workers) if settings.console.enabled else None,
         )
         admin_port = await admin.start(ops.host, ops.port)
         stack.push_async_callback(admin.stop)
-        share = share_of(settings, settings.workers, reserved.port).model_dump_json()
+        # Only what was set: some settings may not be given beside others, not even as by default.
+        share = share_of(settings, settings.workers, reserved.port).model_dump_json(
+            exclude_unset=True
+        )
 
         def orders_of(worker: int, again: bool) -> Orders:  # noqa: FBT001  # as it is asked
             path = str(folder / f"{worker}.sock")
@@ -133,3 +140,8 @@ async def supervise(
             core, workers, orders=orders_of, told=all_listen, monotonic=clock.monotonic
         )
         return await supervisor.run(stopped, hung_up)
+
+
+def _relay(workers: AllWorkers) -> Rooms:
+    """The console's addresses, which a worker answers."""
+    return ConsoleRelay(workers.listening, lambda path: find_place(path) is not None).handle

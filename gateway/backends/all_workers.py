@@ -1,7 +1,7 @@
 """What the admin port says when there are several workers: each is asked, the answers are one.
 
 Every worker has an admin port of its own, on a Unix socket in a folder that only this user may
-enter; this file is its only client.
+enter; this file asks it, and `console_relay.py` hands on what is asked of the console.
 
 INVARIANT: each process's counts are in a scrape once: as it said itself, or, once it has ended
 or while it does not answer, as it said last.
@@ -9,7 +9,6 @@ or while it does not answer, as it said last.
 
 import asyncio
 import json
-from asyncio import LimitOverrunError
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +23,11 @@ from gateway.backends.merge import (
     render,
 )
 from gateway.backends.meter import PrometheusMeter
+from gateway.backends.unix_http import SilentError, exchange
 from gateway.supervision import Slot, State
 
 ASK_SECONDS: Final = 2.0  # a worker's own probes take one at most
 RELOAD_SECONDS: Final = 60.0  # 10,000 rules and their cases are a second or two
-MAX_ANSWER_BYTES: Final = 64 * 2**20  # ten times the metrics that there can be
-
-
-class SilentError(Exception):
-    """A worker that does not answer, or not as our admin port does."""
 
 
 @dataclass(eq=False, slots=True)  # each one is itself, also among those of one number
@@ -56,26 +51,8 @@ class Desk:
         Raises:
             SilentError: see there.
         """
-        try:
-            async with asyncio.timeout(seconds):
-                return await self._ask(page, method)
-        except (OSError, ValueError, EOFError, TimeoutError, LimitOverrunError) as error:
-            raise SilentError("no answer") from error
-
-    async def _ask(self, page: str, method: str) -> tuple[int, bytes]:
-        reader, writer = await asyncio.open_unix_connection(self.path)
-        try:
-            head = f"{method} {page} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-            writer.write(f"{head}Content-Length: 0\r\n\r\n".encode())
-            lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-            _, status, _ = lines[0].split(" ", 2)
-            headers = dict(line.lower().split(": ", 1) for line in lines[1:-2])
-            length = int(headers["content-length"]) if "content-length" in headers else -1
-            if not 0 <= length <= MAX_ANSWER_BYTES:
-                raise ValueError("not an answer of ours")
-            return int(status), await reader.readexactly(length)
-        finally:
-            writer.transport.abort()
+        told = await exchange(self.path, method, page, (("Host", "localhost"),), seconds=seconds)
+        return told.status, told.body
 
 
 class AllWorkers:
@@ -115,6 +92,10 @@ class AllWorkers:
         desk = self._desks.pop(worker)
         if desk.heard is not None:
             self._departed.add(desk.heard)
+
+    def listening(self) -> Sequence[Path]:
+        """The sockets of those that listen now."""
+        return [desk.path for slot in self._slots if (desk := self._listening(slot)) is not None]
 
     async def ready(self) -> tuple[bool, Sequence[Mapping[str, Any]]]:
         """Every worker's parts. Ready if at least one listens, and every one that listens is.

@@ -9,6 +9,7 @@ House rules
 - A lock is never deleted here; one that was removed in Redis stands as removed.
 """
 
+import re
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,16 +26,18 @@ CREATE TABLE seen (
     generation TEXT    NOT NULL,
     sequence   INTEGER NOT NULL CHECK (typeof(sequence) = 'integer' AND sequence >= 0),
     word       TEXT    NOT NULL,
-    locks      TEXT    NOT NULL
+    noted      TEXT    NOT NULL
 );
 CREATE TABLE lock (
     key  TEXT NOT NULL PRIMARY KEY,
     text BLOB NOT NULL
 ) WITHOUT ROWID;
 {ORIGIN}"""
-FORM = Form(application_id=0x53_47_4C_4C, version=1, schema=SCHEMA, lasting=True)  # "SGLL"
+FORM = Form(application_id=0x53_47_4C_4C, version=2, schema=SCHEMA, lasting=True)  # "SGLL"
 
-SEEN = "SELECT generation, sequence, word, locks FROM seen"
+SEEN = "SELECT generation, sequence, word, noted FROM seen"
+_NOTED = re.compile(r"[0-9]{1,15}:[0-9a-f]{32}")
+
 LOCKS = "SELECT key, text FROM lock"
 NOTE = "INSERT OR REPLACE INTO seen VALUES (1, ?, ?, ?, ?)"
 NOTE_LOCK = "INSERT OR REPLACE INTO lock VALUES (?, ?)"
@@ -81,7 +84,7 @@ class LockLedger:
         def write(connection: sqlite3.Connection) -> bool:
             if _view(connection) != before:
                 return False
-            connection.execute(NOTE, (now.generation, now.sequence, now.word, now.locks))
+            connection.execute(NOTE, (now.generation, now.sequence, now.word, now.noted))
             connection.executemany(NOTE_LOCK, [(key, lock.text) for key, lock in locks])
             return True
 
@@ -96,8 +99,8 @@ def _view(connection: sqlite3.Connection) -> View | None:
     match connection.execute(SEEN).fetchone():
         case None:
             return None
-        case (str(generation), sequence, str(word), str(locks)):
-            return View(generation=generation, sequence=count(sequence), word=word, locks=locks)
+        case (str(generation), sequence, str(word), str(noted)) if _NOTED.fullmatch(noted):
+            return View(generation=generation, sequence=count(sequence), word=word, noted=noted)
         case _:
             raise _strange()
 

@@ -20,6 +20,9 @@ from prometheus_client.utils import floatToGoString
 
 from gateway.backends.meter import (
     CALENDARS_MISSING,
+    INCIDENT,
+    ISSUER_KEYS_AGE,
+    ISSUER_KEYS_UP,
     MAX_SERIES,
     OBSERVING,
     OBSERVING_UNTIL,
@@ -51,6 +54,9 @@ GAUGES: Final[Mapping[str, Rule]] = {
     POLICY_STALE.name: Rule.MOST,
     POLICY_STALE_SINCE.name: Rule.LEAST,
     CALENDARS_MISSING.name: Rule.MOST,
+    INCIDENT.name: Rule.MOST,  # closed where it is closed for any
+    ISSUER_KEYS_UP.name: Rule.LEAST,  # its tokens count where they count for all
+    ISSUER_KEYS_AGE.name: Rule.MOST,
     **{metric.name: Rule.LEAST for metric in UP.values()},  # up where it is up for all
     WORKER_UP.name: Rule.MOST,  # only the supervisor has it
     "process_virtual_memory_bytes": Rule.SUM,

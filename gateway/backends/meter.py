@@ -37,7 +37,7 @@ from gateway.backends.clock import SystemClock
 from gateway.domain.reason import ALLOWING, TRAIL_CAUSES, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import Instant
-from gateway.ports import Clock, Labels, LoadFault
+from gateway.ports import BreakGlassStep, Clock, Labels, LoadFault, NoticeOutcome
 
 MAX_SERIES = 20_000  # some 3 MB of text; a policy with 20 roles and 30 resources stays below
 NONE = "-"
@@ -206,6 +206,16 @@ POLICY_STALE_SINCE = _metric(
     "Since when the files on disk are not the policy in force, and why; no series if they are.",
     "reason",
 )
+BREAK_GLASS = _metric(
+    Kind.COUNTER, "break_glass_total", "Cards outside the window, by step.", "step", "resource"
+)
+NOTICES = _metric(
+    Kind.COUNTER,
+    "break_glass_notices_total",
+    "Tries at telling managers of a card outside the window.",
+    "way",
+    "outcome",
+)
 STREAMS_CUT = _metric(
     Kind.COUNTER,
     "streams_cut_total",
@@ -215,6 +225,27 @@ CALENDARS_MISSING = _metric(
     Kind.GAUGE,
     "calendars_missing",
     "Salons without a calendar: closed for all but exempt roles.",
+)
+INCIDENT = _metric(
+    Kind.GAUGE, "incident", "1 while a lockdown keeps everybody but the owners out."
+)
+ISSUER_KEYS_UP = _metric(
+    Kind.GAUGE,
+    "issuer_keys_up",
+    "1 while keys of another issuer of tokens count here, 0 while its tokens are refused.",
+    "issuer",
+)
+ISSUER_KEYS_AGE = _metric(
+    Kind.GAUGE,
+    "issuer_keys_age_seconds",
+    "How long ago the keys of another issuer that count here were fetched.",
+    "issuer",
+)
+ISSUER_KEYS_FAILURES = _metric(
+    Kind.COUNTER,
+    "issuer_keys_failures_total",
+    "Looks at the key set of another issuer that failed.",
+    "issuer",
 )
 # What `/readyz` found last; no series before it was asked.
 UP = {
@@ -246,6 +277,8 @@ METRICS: tuple[Metric, ...] = (
     UNAUTHENTICATED,
     AFTER_HOURS,
     EXEMPT,
+    BREAK_GLASS,
+    NOTICES,
     DROPPED,
     RECORDS_REFUSED,
     RECORDS_UNMATCHED,
@@ -266,6 +299,10 @@ METRICS: tuple[Metric, ...] = (
     POLICY_STALE_SINCE,
     STREAMS_CUT,
     CALENDARS_MISSING,
+    ISSUER_KEYS_UP,
+    ISSUER_KEYS_AGE,
+    ISSUER_KEYS_FAILURES,
+    INCIDENT,
     *UP.values(),
     WORKER_UP,
     WORKER_RESTARTS,
@@ -333,6 +370,7 @@ class PrometheusMeter(Collector):
         self._begun = 0  # series with labels
         self._loaded_at: Instant | None = None
         self._observing: tuple[tuple[str, Instant], ...] = ()
+        self._issuer_keys: dict[str, Instant | None] = {}  # bounded: names of gateway.yaml
         # Counters that alerts watch exist from the start: rate() needs a zero to rise from.
         for metric in (STREAMS_CUT, SERIES_DROPPED):
             self._numbers[metric].series[()] = 0
@@ -428,6 +466,14 @@ class PrometheusMeter(Collector):
         self._numbers[POLICY_STALE].series[()] = 1
         self._numbers[POLICY_STALE_SINCE].series = {(why,): since.timestamp()}
 
+    def break_glass(self, step: BreakGlassStep, resource: str) -> None:
+        """Count a step on the way of a card outside the window."""
+        self._add(BREAK_GLASS, (step, resource))
+
+    def notice(self, way: str, outcome: NoticeOutcome) -> None:
+        """Count a try at telling managers of it: `webhook` or `smtp`."""
+        self._add(NOTICES, (way, outcome))
+
     def stream_cut(self) -> None:
         """Count an answer that had begun and was cut off, because a new policy refuses it."""
         self._add(STREAMS_CUT, ())
@@ -435,6 +481,22 @@ class PrometheusMeter(Collector):
     def calendars_missing(self, count: int) -> None:
         """Set how many salons have no calendar."""
         self._numbers[CALENDARS_MISSING].series[()] = count
+
+    def incident(self, *, active: bool) -> None:
+        """Set whether a lockdown keeps everybody but the owners out."""
+        self._numbers[INCIDENT].series[()] = 1 if active else 0
+
+    def issuer_keys(self, issuer: str, found_at: Instant | None, *, ok: bool) -> None:
+        """Set what counts of another issuer's keys after a look at them.
+
+        Args:
+            issuer: as gateway.yaml names it.
+            found_at: when those were fetched that count; None = none do.
+            ok: whether this look found a set.
+        """
+        self._add(ISSUER_KEYS_FAILURES, (issuer,), 0 if ok else 1)
+        self._numbers[ISSUER_KEYS_UP].series[(issuer,)] = 0 if found_at is None else 1
+        self._issuer_keys[issuer] = found_at
 
     def up(self, part: str, *, ok: bool) -> None:
         """Set what the readiness check found: `policy`, `state`, `audit` or `upstream`."""
@@ -461,6 +523,11 @@ class PrometheusMeter(Collector):
             age = (self._clock.now() - self._loaded_at) / timedelta(seconds=1)
             self._numbers[POLICY_AGE].series[()] = age
         self._collect_observing()
+        self._numbers[ISSUER_KEYS_AGE].series = {
+            (issuer,): (self._clock.now() - found_at) / timedelta(seconds=1)
+            for issuer, found_at in self._issuer_keys.items()
+            if found_at is not None
+        }
         for numbers in self._numbers.values():
             yield numbers.family()
         for durations in self._durations.values():

@@ -2,7 +2,8 @@
 
 Redis may forget, and is caught at it: `redis_watched.py` says how, and how it is repaired. What
 is no lock is in nobody's ledger: after a flush, accounts, sign-ins, devices and learned
-credentials are gone, and people without them are refused.
+credentials are gone, and people without them are refused. The epochs (`redis_epochs.py`) stand in
+the same memory.
 
 House rules
 - Nothing expires by Redis's clock, and nothing has a time to live there: instants come from the
@@ -17,26 +18,26 @@ from pathlib import Path
 from uuid import uuid4
 
 from gateway.backends.document_form import PRUNE, forget_before, require_key, require_value
+from gateway.backends.redis_address import RedisAddress, key_prefix
 from gateway.backends.redis_entry import NEVER, entry_tail, kept, parse_entry
-from gateway.backends.redis_link import RedisAddress
 from gateway.backends.redis_memory import Repair
 from gateway.backends.redis_scripts import ALL, GET, KINDS, VERSION, WRITE
 from gateway.backends.redis_watched import WatchedRedis, documents_in, number_in
 from gateway.domain.time import Instant, to_milliseconds
 from gateway.ports import Kept, Kind
 
-READ_SECONDS = 0.25  # a request that waits longer is refused
+READ_SECONDS = 0.2  # a request that waits longer is refused; it has heard so within 250 ms
 WRITE_SECONDS = 2.0  # Redis, and the ledger's disk, may be busy
 LIST_SECONDS = 1.0  # what is kept at hand is loaded by it
 
-PREFIX = "salon-gateway:"
+PREFIX = key_prefix("salon-gateway")
 
 
 class RedisDocuments:
     """Implements ports.DocumentStore. Connects at the first call, not when made.
 
     Args:
-        address: the server.
+        address: where Redis is.
         prefix: what every key begins with.
         ledger: this machine's ledger; its gateways share it. On a disk that lasts.
     """

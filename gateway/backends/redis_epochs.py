@@ -1,85 +1,45 @@
 """Device-session epochs in Redis, shared by any number of gateways.
 
+They stand in the memory that `redis_watched.py` watches, each person with all devices under one
+field. So a Redis that is flushed, put back from an older copy, or replaced by a replica that
+missed a logout is noticed by every machine that has heard of it, and refused until it is repaired;
+then nobody is known, and everybody starts above every earlier epoch.
+
 House rules
-- One key per person, devices included: an eviction or a deletion makes the whole person
-  unknown (refused); it can never forget one device's logout alone.
-- A read is one GET, a write one script: atomic, whoever else is at it.
-- Every write also sets one key of all people: a count of the writes and a word of chance. So no
-  version ever stands for two states, also when Redis lost its last writes, was flushed, or carried
-  out a write twice.
+- A read is one script, a write one script: atomic, whoever else is at it.
+- A logout is in this machine's ledger before `revoke` returns, and in another's before it is
+  told there.
+- Every write leaves a number and a word of chance. So no version ever stands for two states, also
+  when Redis lost its last writes, was flushed, or carried out a write twice.
 - A value tells whose it is, and the reader checks it. What does not read, to the last
   member, as the scripts write it is StateUnavailableError, never a guess.
 
-Redis must keep what it was told: `appendonly yes`, and a `maxmemory-policy` that evicts
-nothing. A server put back from an older copy has forgotten the logouts since; one that is
-empty has not, because everybody is unknown to it and starts above every earlier epoch.
+Redis must keep what it was told: `appendonly yes`, and a `maxmemory-policy` that evicts nothing.
 """
 
-import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 from uuid import uuid4
 
 import msgspec
 
-from gateway.backends.redis_link import RedisAddress, RedisLink
+from gateway.backends.redis_address import RedisAddress, key_prefix
+from gateway.backends.redis_memory import Repair
+from gateway.backends.redis_pool import Reply
+from gateway.backends.redis_scripts import ENROL, EPOCHS_VERSION, FLOOR, FLOORS, REVOKE, VERSION
+from gateway.backends.redis_watched import WatchedRedis, number_in
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import Instant, from_milliseconds, to_milliseconds
 from gateway.ports import EpochRow
 
-READ_SECONDS = 0.25  # a request that waits longer is refused
-WRITE_SECONDS = 1.0  # `appendfsync always` on a busy disk takes longer than a read may
+READ_SECONDS = 0.2  # a request that waits longer is refused; it has heard so within 250 ms
+WRITE_SECONDS = 2.0  # Redis, and the ledger's disk, may be busy
 LIST_SECONDS = 5.0  # for the command line, not for requests
 
-PREFIX = "salon-gateway:"
+PREFIX = key_prefix("salon-gateway")
 
-# Both scripts: KEYS[1] the person's key, KEYS[2] the version's; ARGV staff, milliseconds now, a
-# word of chance, and a device or nothing. Redis writes numbers with 14 digits, enough for
-# milliseconds until year 5138; one above that comes back in a form that the reader refuses.
-_OPENING = """
-local staff, now, chance, device = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
-local known = redis.call('GET', KEYS[1])
-local person
-if known then
-  person = cjson.decode(known)
-  if person.staff ~= staff then
-    return redis.error_reply('ERR the value is not of this person')
-  end
-end
-local function begin(at)
-  person = {staff = staff, counter = at, floor = at, changed_at = now, devices = {}}
-end
-"""
-# The version first: should it not work, then nothing was written that nobody hears of.
-_CLOSING = """
-local person_text = cjson.encode(person)
-local writes = tonumber(string.match(redis.call('GET', KEYS[2]) or '', '^%d+') or 0)
-redis.call('SET', KEYS[2], string.format('%.0f:%s', writes + 1, chance))
-redis.call('SET', KEYS[1], person_text)
-return string.format('%.0f', person.counter)
-"""
-# A device that is enrolled starts at the person's floor: that logs nobody out.
-ENROL = f"""{_OPENING}
-if not known then begin(now) end
-if device and not person.devices[device] then
-  person.devices[device] = {{floor = person.floor, changed_at = now}}
-end
-{_CLOSING}"""
-# Above the counter AND above now: nothing issued before is current, not even by a store
-# that was flushed or put back from an older copy since. Someone unknown becomes known with
-# a floor above everything: other devices of theirs were refused and stay so.
-REVOKE = f"""{_OPENING}
-if not known then begin(now + 1) end
-if known then person.counter = math.max(person.counter, now) + 1 end
-if device then
-  person.devices[device] = {{floor = person.counter, changed_at = now}}
-else
-  person.floor, person.changed_at = person.counter, now
-end
-{_CLOSING}"""
-
-_VERSION = re.compile(rb"[0-9]{1,20}:[0-9a-f]{32}")
 _YEAR_9999 = 253_402_300_799_999
 Milliseconds = Annotated[int, msgspec.Meta(ge=0, le=_YEAR_9999)]
 
@@ -105,113 +65,95 @@ _DECODER = msgspec.json.Decoder(PersonState)
 
 
 class RedisEpochs:
-    """Implements ports.EpochStore. Connects at the first call, not when made."""
+    """Implements ports.EpochStore. Connects at the first call, not when made.
 
-    def __init__(self, address: RedisAddress, *, prefix: str = PREFIX) -> None:
-        self._link = RedisLink(address)
-        self._address = address
-        self._prefix = f"{prefix}epochs:"
-        self._version = f"{prefix}epochs-version"
+    Args:
+        address: where Redis is.
+        prefix: what every key begins with.
+        ledger: this machine's ledger; its gateways share it. On a disk that lasts.
+    """
+
+    def __init__(self, address: RedisAddress, *, prefix: str = PREFIX, ledger: Path) -> None:
+        self._redis = WatchedRedis(address, prefix=prefix, ledger=ledger)
 
     def __repr__(self) -> str:
-        return f"RedisEpochs({self._address})"
+        return f"RedisEpochs({self._redis.address})"
 
     async def floor(self, staff: StaffId, device: DeviceId | None) -> int | None:
         """The least epoch that is current, or None for someone unknown."""
-        person = await self._person(staff, READ_SECONDS)
-        if person is None:
+        answer = await self._redis.ask(FLOOR, _field(staff), seconds=READ_SECONDS)
+        if answer.value is None:
             return None
+        person = parse_person(answer.value, staff)
         own = None if device is None else person.devices.get(device)
         return person.floor if own is None else max(person.floor, own.floor)
 
     async def enrol(self, staff: StaffId, device: DeviceId | None, now: Instant) -> int:
         """Make the person (and device) known, if new; return the epoch for a new token."""
-        return await self._write(ENROL, staff, device, now)
+        return await self._write(ENROL, staff, device, now, noted=False)
 
     async def revoke(self, staff: StaffId, device: DeviceId | None, now: Instant) -> int:
         """Raise the floor of the person, or of one device, above every issued epoch."""
-        return await self._write(REVOKE, staff, device, now)
+        return await self._write(REVOKE, staff, device, now, noted=True)
 
     async def version(self) -> str:
         """Another value whenever any floor may have changed since it was last asked."""
-        reply = await self._link.ask("GET", self._version, seconds=READ_SECONDS)
-        match reply:
-            case None:  # flushed, or never written: who can say how often since? Equal to nothing
-                return uuid4().hex
-            case bytes() if _VERSION.fullmatch(reply):
-                return reply.decode()
+        answer = await self._redis.ask(EPOCHS_VERSION, seconds=READ_SECONDS)
+        match answer.value:
+            case None:  # none was ever written in this memory
+                return answer.view.generation
+            case bytes(stamp):
+                return f"{answer.view.generation}.{stamp.decode('ascii', 'replace')}"
             case _:
                 raise _strange("a version that is not ours")
 
     async def rows(self) -> Sequence[EpochRow]:
         """Everything known, people first, ordered by name."""
-        rows: list[EpochRow] = []
-        for staff in await self._people():
-            person = await self._person(staff, LIST_SECONDS)
-            if person is not None:
-                rows += _rows(person)
+        reply = (await self._redis.ask(FLOORS, seconds=LIST_SECONDS)).value
+        rows = [row for person in _people(reply) for row in _rows(person)]
         return sorted(rows, key=lambda row: (row.device is not None, row.staff, row.device or ""))
 
     async def check(self) -> None:
-        """Raise StateUnavailableError unless the server answers a read now."""
-        # Not PING: a server that is still loading, or a user without rights, answers that.
-        await self._link.ask("EXISTS", f"{self._prefix}-", seconds=READ_SECONDS)
+        """Raise StateUnavailableError unless the server answers now, and has lost nothing."""
+        await self._redis.ask(VERSION, seconds=READ_SECONDS)
+
+    async def repair(self) -> Repair | None:
+        """As RedisDocuments.repair: the memory is one."""
+        return await self._redis.repair()
 
     async def close(self) -> None:
-        """Close every connection. Safe to call twice."""
-        await self._link.close()
-
-    async def _person(self, staff: StaffId, seconds: float) -> PersonState | None:
-        reply = await self._link.ask("GET", f"{self._prefix}{staff}", seconds=seconds)
-        match reply:
-            case None:
-                return None
-            case bytes():
-                return parse_person(reply, staff)
-            case _:
-                raise _strange("something that is no text")
-
-    async def _people(self) -> set[StaffId]:
-        pattern = re.sub(r"([*?\[\]\\])", r"\\\1", self._prefix) + "*"
-        people: set[StaffId] = set()
-        cursor = 0
-        while True:
-            reply = await self._link.ask(
-                "SCAN", cursor, "MATCH", pattern, "COUNT", 1000, seconds=LIST_SECONDS
-            )
-            match reply:
-                case [bytes(following), list(keys)]:
-                    cursor = _number(following)
-                    people |= {_staff(key, self._prefix) for key in keys}
-                case _:
-                    raise _strange("no list of keys")
-            if cursor == 0:
-                return people
+        """Close every connection, and the ledger. Safe to call twice."""
+        await self._redis.close()
 
     async def _write(
-        self, script: str, staff: StaffId, device: DeviceId | None, now: Instant
+        self, script: str, staff: StaffId, device: DeviceId | None, now: Instant, *, noted: bool
     ) -> int:
-        reply = await self._link.ask(
-            "EVAL",
+        answer = await self._redis.ask(
             script,
-            2,
-            f"{self._prefix}{staff}",
-            self._version,
-            staff,
+            _field(staff),
             to_milliseconds(now),
             uuid4().hex,
             *(() if device is None else (device,)),
             seconds=WRITE_SECONDS,
+            noted=noted,
         )
-        return _number(reply)
+        return number_in(answer.value)
 
 
-def parse_person(data: bytes, staff: StaffId) -> PersonState:
+def _field(staff: StaffId) -> StaffId:
+    if not staff:  # the field without a name says of which generation the hash is
+        raise ValueError("a person without a name")
+    return staff
+
+
+def parse_person(data: Reply, staff: StaffId) -> PersonState:
     """Read what a script wrote about this person.
 
     Raises:
         StateUnavailableError: it is anything else.
     """
+    if not isinstance(data, bytes):
+        raise _strange("something that is no text")
     try:
         person = _DECODER.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -221,6 +163,13 @@ def parse_person(data: bytes, staff: StaffId) -> PersonState:
     if person.counter < max([person.floor, *(own.floor for own in person.devices.values())]):
         raise _strange("a floor above its counter")
     return person
+
+
+def _people(reply: Reply) -> list[PersonState]:
+    if not isinstance(reply, list) or len(reply) % 2:
+        raise _strange("no list of people")
+    pairs = zip(reply[::2], reply[1::2], strict=True)
+    return [parse_person(text, _staff(field)) for field, text in pairs if field != b""]
 
 
 def _rows(person: PersonState) -> list[EpochRow]:
@@ -244,19 +193,13 @@ def _rows(person: PersonState) -> list[EpochRow]:
     ]
 
 
-def _staff(key: object, prefix: str) -> StaffId:
+def _staff(field: Reply) -> StaffId:
     try:
-        if isinstance(key, bytes):
-            return StaffId(key.decode().removeprefix(prefix))
-    except UnicodeDecodeError:
-        pass  # refused below, like a key that is no text at all
+        if isinstance(field, bytes):
+            return StaffId(field.decode())
+    except UnicodeDecodeError as error:
+        raise _strange("a key that is not ours") from error
     raise _strange("a key that is not ours")
-
-
-def _number(value: object) -> int:
-    if not isinstance(value, bytes) or not re.fullmatch(rb"[0-9]{1,20}", value):
-        raise _strange("a value that is not a count")
-    return int(value)
 
 
 def _strange(what: str) -> StateUnavailableError:

@@ -1,17 +1,20 @@
 """Does Redis still know what it was told? And if not, what is put back? Pure.
 
 Redis keeps a *generation* (a word of chance, made once), the number of its last write and a word
-of chance of that write, and those of the writes before it for a while. Each machine remembers in
-its ledger what it has seen of them, and every lock.
+of chance of that write, and those of the writes before it for a while. What must never be
+forgotten (a lock, a logout) is counted beside that, with words of its own for much longer. Each
+machine remembers in its ledger what it has seen of all this, and every lock.
 
 THEOREM (tests/unit/backends/test_redis_memory.py): what `require_memory` accepts has every lock
-that is remembered, or a later word on that key.
+that is remembered, or a later word on that key. And in one generation it comes after everything
+that was noted: no logout is undone in it. A new generation begins without any epoch.
 
 House rules
 - Another generation is a loss, unless it says that it came after the one that is remembered: a
   repair writes that.
 - A lower number is a loss (an old copy). So is another word under the number that was seen: an
   old copy that has gone on since.
+- Who has not looked for NOTED_DEPTH locks and logouts cannot tell any more: that is a loss, too.
 - A removed lock keeps its number for ever. So a lock that is not there was never taken away by
   anybody: it is lost.
 """
@@ -23,6 +26,7 @@ from gateway.backends.redis_entry import Entry, with_revision
 from gateway.domain.errors import StateUnavailableError
 
 DEPTH = 1024  # so many writes back the words are known
+NOTED_DEPTH = 16_384  # and so many locks and logouts back; a megabyte in Redis
 MAX_ANCESTORS = 64  # generations that a generation came after
 
 
@@ -41,13 +45,18 @@ class View:
         generation: which memory.
         sequence: the number of its last write.
         word: of chance, of that write.
-        locks: the number and word of the last write of a lock, `7:0123...`.
+        noted: how many locks and logouts were written, and the word of the last, `7:0123...`.
     """
 
     generation: str
     sequence: int
     word: str
-    locks: str
+    noted: str
+
+    @property
+    def noted_count(self) -> int:
+        """How many locks and logouts were written."""
+        return int(self.noted.partition(":")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +76,7 @@ class Found:
         stands: generation and number as they stand there, whatever they are.
         after: the generations that this one came after.
         word_then: number and word of the write with the number that is remembered, if known.
+        noted_then: the same of the lock or logout that is remembered.
         whole: every kind that was ever written is there, and of this generation.
         empty: there is nothing of ours.
         locks: every lock, removed ones too. None = something is there that is no lock.
@@ -76,6 +86,7 @@ class Found:
     stands: tuple[bytes, bytes]
     after: tuple[str, ...]
     word_then: str | None
+    noted_then: str | None
     whole: bool
     empty: bool
     locks: Mapping[str, Entry | None]
@@ -103,9 +114,11 @@ def _require_same_past(seen: View, now: View, found: Found) -> None:
     if now.generation != seen.generation:
         if seen.generation not in found.after:
             raise MemoryLostError("Redis has another memory than before")
-    elif now.sequence < seen.sequence:
+    elif now.sequence < seen.sequence or now.noted_count < seen.noted_count:
         raise MemoryLostError("Redis has forgotten what it was told last")
-    elif (
+    elif now.noted_count - seen.noted_count >= NOTED_DEPTH:
+        raise MemoryLostError("Redis was told more than this machine can compare")
+    elif found.noted_then != seen.noted or (
         now.sequence - seen.sequence < DEPTH and found.word_then != f"{seen.sequence}:{seen.word}"
     ):
         raise MemoryLostError("Redis has forgotten something that it was told")

@@ -1,28 +1,36 @@
 """Questions to a Redis that may lose its memory: answered in the memory that was seen, or not.
 
 A Redis can lose its memory: it is flushed, it evicts, a replica without the last writes takes
-its place, an older copy is put back. Then a lock must not become "none". So each machine has a
-*ledger* (`lock_ledger.py`): what it has seen last, and every lock. A question says what that is.
+its place, an older copy is put back. Then a lock must not become "none", and nobody who was logged
+out be in again. So each machine has a *ledger* (`lock_ledger.py`): what it has seen last, and
+every lock. A question says what that is.
 
-    a question ──► the script: is this the memory that you have seen? ──yes──► the answer
-                      │ no, or a lock was written since
-                      ▼
+    a question ──► the script: does this memory go on from what you have seen? ──no──┐
+                      │ yes, with the answer                                          │
+                      ▼                                                               │
+        was a lock or a logout written since? ──no──► the answer                      │
+                      │ yes                                                           │
+                      ▼                                                               ▼
         look: what there is, and all locks ──► lost? MemoryLostError, to everybody
                       │ whole (`redis_memory.py` says how that is told)
                       ▼
-              into the ledger, on disk ──► the question again
+        into the ledger, on disk ──► the answer; or the question again, if there was none
 
 A lock is in the ledger of this machine before its write returns, and in that of another before it
-is told there. Only the first gateway of all begins a memory: its ledger is empty, and so is Redis.
+is told there; of a logout, that it was, and which. Only the first gateway of all begins a memory:
+its ledger is empty, and so is Redis.
 
 `repair` (`salon-gateway state repair`) puts this machine's locks back and begins a new generation,
-which names those that it comes after. Other machines' ledgers know one of them and accept it, if
-every lock of their own is in it, too. If not, `repair` there adds it.
+without epochs (everybody signs in anew), which names those that it comes after. Other machines'
+ledgers know one of them and accept it, if every lock of their own is in it, too. If not, `repair`
+there adds it.
 
 House rules
 - One look at a time, in a task of its own: it ends, and is noted, whoever has gone away meanwhile.
-- What was seen in memory counts beside the ledger. Writes that are no locks are noted once in
-  NOTE_SECONDS, so that a crash of this machine may forget that it has seen the last of them.
+- What was seen in memory counts beside the ledger. Writes that are no locks or logouts are noted
+  once in NOTE_SECONDS: a crash of this machine may forget that it has seen the last of them.
+- The other processes of this machine may have heard more. So Redis is compared with the ledger
+  again before anything is told that came over a new connection, and once in NOTE_SECONDS.
 """
 
 import asyncio
@@ -33,8 +41,9 @@ from uuid import uuid4
 
 from gateway.backends.document_form import require_key
 from gateway.backends.lock_ledger import LockLedger
+from gateway.backends.redis_address import RedisAddress
 from gateway.backends.redis_entry import Entry, parse_entry
-from gateway.backends.redis_link import RedisAddress, RedisLink, Reply, Word
+from gateway.backends.redis_link import RedisLink
 from gateway.backends.redis_memory import (
     Found,
     MemoryLostError,
@@ -44,13 +53,14 @@ from gateway.backends.redis_memory import (
     plan_repair,
     require_memory,
 )
+from gateway.backends.redis_pool import Reply, Word
 from gateway.backends.redis_scripts import BEGIN, KINDS, LOOK, REPAIR
 from gateway.domain.errors import StateUnavailableError
 from gateway.ports import Kind
 
 LOOK_SECONDS = 1.0  # of Redis, each time; the ledger has its own bounds
 REPAIR_SECONDS = 5.0
-TRIES = 4  # so often may locks be written between a look and the question after it
+TRIES = 4  # so often may what is looked at change under a look
 NOTE_SECONDS = 1.0
 
 _WORD = re.compile(rb"[0-9a-f]{32}")
@@ -71,7 +81,7 @@ class WatchedRedis:
     """Asks; looks at what it asks; repairs it. Connects at the first question.
 
     Args:
-        address: the server.
+        address: where Redis is.
         prefix: what every key begins with.
         ledger: this machine's ledger; its gateways share it. On a disk that lasts.
     """
@@ -83,10 +93,12 @@ class WatchedRedis:
         self._keys = (
             f"{prefix}documents",
             *(f"{prefix}documents:{kind}" for kind in KINDS),
+            f"{prefix}epochs",
             *(f"{prefix}documents-going:{kind}" for kind in KINDS),
         )
         self._view: View | None = None  # the last that was seen; what is noted may be behind
         self._noted = 0.0  # when a look ended well, in the loop's seconds
+        self._looked = -1  # how many connections there were before it; -1 = it ended badly
         self._looking: asyncio.Task[View] | None = None
         self._closed = False
 
@@ -108,10 +120,13 @@ class WatchedRedis:
         try:
             async with asyncio.timeout(seconds):
                 for _ in range(TRIES):
-                    view = self._view or await self._look()
+                    view = await self._sure()
                     answer = await self._ask_in(view, script, words, seconds)
+                    connections = self._link.attempts
                     if answer is not None:
                         await self._hear(answer, noted=noted)
+                        while self._looked < connections:
+                            await self._look()
                         return answer
                     if self._view is view:  # nobody else has looked meanwhile
                         await self._look()
@@ -156,34 +171,42 @@ class WatchedRedis:
         self, view: View, script: str, words: tuple[Word, ...], seconds: float
     ) -> Answer | None:
         echo = uuid4().hex
-        seen = view.generation, view.sequence, view.word, view.locks
+        seen = view.generation, view.sequence, view.word, view.noted
         match await self._eval(script, echo, *seen, *words, seconds=seconds):
             case [bytes(said), b"look"] if said == echo.encode():
                 return None
-            case [bytes(said), b"is", sequence, bytes(word), value] if said == echo.encode():
+            case [bytes(said), b"is", sequence, bytes(word), bytes(noted), value] if (
+                said == echo.encode()
+            ):
                 now = View(
                     generation=view.generation,
                     sequence=number_in(sequence),
                     word=word.decode("ascii", "replace"),
-                    locks=view.locks,
+                    noted=noted.decode("ascii", "replace"),
                 )
                 return Answer(view=now, value=value)
             case _:
                 raise _strange("no answer to our question")
 
+    async def _sure(self) -> View:
+        """What was seen last, if Redis has been compared with the ledger since it was reached."""
+        if self._view is None or self._looked < self._link.attempts:
+            return await self._look()
+        return self._view
+
     async def _hear(self, answer: Answer, *, noted: bool) -> None:
-        """Go on from what was heard."""
+        """Go on from what was heard; a lock or a logout goes into the ledger first."""
         heard = answer.view
         for _ in range(TRIES):
             view = self._view
+            if asyncio.get_running_loop().time() - self._noted >= NOTE_SECONDS:
+                self._begin_look()
             if view is not None and (
                 view.generation != heard.generation or view.sequence >= heard.sequence
             ):
                 return
-            if not noted:
+            if not noted and view is not None and view.noted == heard.noted:
                 self._view = heard
-                if asyncio.get_running_loop().time() - self._noted >= NOTE_SECONDS:
-                    self._begin_look()
                 return
             await self._look()
         raise _unsteady()
@@ -204,6 +227,18 @@ class WatchedRedis:
         return look.result()
 
     async def _look_now(self) -> View:
+        connections = self._link.attempts
+        try:
+            view = await self._compared()
+        except BaseException:
+            self._looked = -1
+            raise
+        self._view, self._noted = view, asyncio.get_running_loop().time()
+        self._looked = connections
+        return view
+
+    async def _compared(self) -> View:
+        """What Redis says, if it goes on from the ledger, and once that is noted there."""
         for _ in range(TRIES):
             noted = await self._ledger.read()
             remembered = self._with_seen(noted)
@@ -213,7 +248,6 @@ class WatchedRedis:
                 continue
             view = require_memory(remembered, found)
             if await self._note(noted, view, found):
-                self._view, self._noted = view, asyncio.get_running_loop().time()
                 return view
         raise _unsteady()
 
@@ -241,10 +275,14 @@ class WatchedRedis:
 
     async def _find(self, remembered: Remembered | None) -> Found:
         echo = uuid4().hex
-        seen = 0 if remembered is None else remembered.view.sequence
-        match await self._eval(LOOK, echo, seen, seconds=LOOK_SECONDS):
+        seen = (
+            (0, 0)
+            if remembered is None
+            else (remembered.view.sequence, remembered.view.noted_count)
+        )
+        match await self._eval(LOOK, echo, *seen, seconds=LOOK_SECONDS):
             case [bytes(said), *meta, int(whole), int(there), list(locks)] if (
-                said == echo.encode() and len(meta) == 6
+                said == echo.encode() and len(meta) == 7
             ):
                 return _found(meta, whole=whole == 1, empty=there == 0, locks=locks)
             case _:
@@ -274,21 +312,24 @@ class WatchedRedis:
 
 
 def _found(meta: list[Reply], *, whole: bool, empty: bool, locks: list[Reply]) -> Found:
-    generation, sequence, word, last_lock, after, word_then = meta
+    generation, sequence, word, noted, after, word_then, noted_then = meta
     ancestors = _text(after, _AFTER)
     view = None
     if (
         (a_generation := _text(generation, _WORD)) is not None
         and (a_sequence := _text(sequence, _COUNT)) is not None
         and (a_word := _text(word, _WORD)) is not None
-        and (a_lock := _text(last_lock, _STAMP)) is not None
+        and (last_noted := _text(noted, _STAMP)) is not None
     ):
-        view = View(generation=a_generation, sequence=int(a_sequence), word=a_word, locks=a_lock)
+        view = View(
+            generation=a_generation, sequence=int(a_sequence), word=a_word, noted=last_noted
+        )
     return Found(
         view=view,
         stands=(_raw(generation), _raw(sequence)),
         after=() if ancestors is None else tuple(ancestors.split(",")),
         word_then=_text(word_then, _STAMP),
+        noted_then=_text(noted_then, _STAMP),
         whole=whole,
         empty=empty,
         locks={key: _lock(key, text) for key, text in documents_in(locks).items()},

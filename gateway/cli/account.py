@@ -39,6 +39,7 @@ examples:
   salon-gateway account set-password mei              let mei type it here, twice, unseen
   salon-gateway account list
   salon-gateway account remove mei
+  salon-gateway account second-factor remove mei      mei has lost the phone with the app
 
 For salons without an identity provider: with `accounts.enabled` people sign in at /_salon/sign-in.
 Setting a password, or removing an account, ends every session of that person at once.
@@ -70,6 +71,16 @@ def register(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> No
                 help="make one and print it; it has to be changed at the first sign-in",
             )
         action.set_defaults(run=run)
+    second = actions.add_parser(
+        "second-factor",
+        help="take a second factor away",
+        description="The second factor of somebody who has lost the phone with the app.",
+    )
+    acts = second.add_subparsers(title="actions", metavar="ACTION", required=True)
+    text = "take it away, and end every session"
+    remove = acts.add_parser("remove", help=text, description=f"{text.capitalize()}.")
+    remove.add_argument("staff", metavar="STAFF", type=staff_of, help="`mei`")
+    remove.set_defaults(run=run_remove_second)
 
 
 def run_set(args: argparse.Namespace) -> int:
@@ -140,6 +151,37 @@ def run_remove(args: argparse.Namespace) -> int:
     return act("account", args.config, ask, done)
 
 
+def run_remove_second(args: argparse.Namespace) -> int:
+    """Take it away; say so; exit."""
+    staff: StaffId = args.staff
+
+    async def ask(sessions: Sessions) -> bool:
+        kept = await sessions.documents.get(Kind.ACCOUNT, staff, sessions.clock.now())
+        if kept is None or parse_account(kept.value).second is None:
+            raise NotDoneError(
+                f"`{bare(staff)}` has no second factor; `account list` says who has"
+            )
+        nobody = Roster(members={}, roles=frozenset())
+        hasher = Argon2Hasher()
+        try:
+            accounts = _accounts(sessions, nobody, hasher)
+            return await accounts.remove_second_factor(staff, by=None, peer=HERE)
+        finally:
+            hasher.close()
+
+    def done(removed: bool) -> int:  # noqa: FBT001  # what `remove_second_factor` answers
+        if args.output == "json":
+            print(json.dumps({"staff": staff, "removed": removed}))
+        else:
+            print(
+                f"{bare(staff)} has no second factor any more; every session of theirs has ended. "
+                "If the phone is in somebody's hands, set a new password, too"
+            )
+        return Exit.GOOD
+
+    return act("account", args.config, ask, done)
+
+
 def run_list(args: argparse.Namespace) -> int:
     """List; exit."""
     bundle = load_bundle(args.config)
@@ -162,7 +204,7 @@ def run_list(args: argparse.Namespace) -> int:
         print(json.dumps(listed, ensure_ascii=False, indent=2))
     elif found:
         rows = [_as_words(staff, account, bundle) for staff, account in found.items()]
-        print_table([("who", "password", "since", "devices"), *rows])
+        print_table([("who", "password", "since", "second factor", "devices"), *rows])
     else:
         print(
             "nobody has an account yet: `salon-gateway account set-password STAFF --generate` "
@@ -214,7 +256,10 @@ def _as_words(staff: str, account: Account, bundle: Bundle) -> tuple[str, ...]:
     if staff not in bundle.roster.members:
         kind = "of no use: not on the roster"
     since = from_milliseconds(account.changed_at).strftime("%Y-%m-%d %H:%M UTC")
-    return staff.removeprefix("staff:"), kind, since, str(len(account.devices))
+    second = "-"
+    if account.second is not None:
+        second = f"yes, {len(account.second.recovery)} recovery codes left"
+    return staff.removeprefix("staff:"), kind, since, second, str(len(account.devices))
 
 
 def _as_data(staff: str, account: Account, bundle: Bundle) -> dict[str, object]:
@@ -223,5 +268,7 @@ def _as_data(staff: str, account: Account, bundle: Bundle) -> dict[str, object]:
         "on_roster": staff in bundle.roster.members,
         "must_change": account.must_change,
         "changed_at": from_milliseconds(account.changed_at).isoformat(),
+        "second_factor": account.second is not None,
+        "recovery_codes": 0 if account.second is None else len(account.second.recovery),
         "devices": sorted(account.devices),
     }

@@ -4,10 +4,10 @@ import argparse
 import json
 import sys
 
-from gateway.app import base_of, load_settings, token_policy
+from gateway.app import base_of, load_bundle, load_settings, token_policy
 from gateway.backends.clock import SystemClock
-from gateway.backends.policy_folder import read_sources
-from gateway.build import build
+from gateway.backends.issuer_keys import unheard
+from gateway.backends.issuers import read_issuers
 from gateway.bundle import Bundle, deny_reach
 from gateway.cli.exits import Exit
 from gateway.cli.reports import EVERY_OUTPUT, Check, Outcome, of_findings, print_report
@@ -47,8 +47,9 @@ def run(args: argparse.Namespace) -> int:
     """Check; print; exit."""
     settings = load_settings(args.config)
     base = base_of(args.config)
-    bundle = build(read_sources(settings, base))
+    bundle = load_bundle(args.config)
     token_policy(settings, base)
+    read_issuers(settings, base, clock=SystemClock(), tell=unheard)
     observed = bundle.reminders(SystemClock().now())
     warnings = (*bundle.warnings, *observed, *lint(bundle))
     asked, differences = prove(bundle)

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from gateway.app import base_of, load_settings, state_store
+from gateway.app import base_of, load_settings
 from gateway.backends.clock import SystemClock
 from gateway.cli.acting import HERE, act, bare, staff_of
+from gateway.cli.enrolling import known_epochs
 from gateway.cli.exits import Exit
 from gateway.cli.say import print_table
 from gateway.domain.errors import StateUnavailableError
@@ -113,13 +114,11 @@ def _with_store(
     ask: Callable[[EpochStore, Instant], Awaitable[T]],
     done: Callable[[T], None],
 ) -> int:
-    store = state_store(load_settings(config), base_of(config))  # connects to nothing yet
+    settings, base = load_settings(config), base_of(config)
 
     async def once() -> T:
-        try:
+        async with known_epochs(settings, base) as store:
             return await ask(store, SystemClock().now())
-        finally:
-            await store.close()
 
     try:
         answer = asyncio.run(once())

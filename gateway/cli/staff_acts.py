@@ -15,6 +15,7 @@ from gateway.app import load_bundle
 from gateway.backends.clock import SystemClock
 from gateway.bundle import Bundle
 from gateway.cli.acting import HERE, NotDoneError, act, bare, staff_of
+from gateway.cli.device import registry_of
 from gateway.cli.exits import Exit
 from gateway.cli.say import local
 from gateway.domain.finding import PolicyError, did_you_mean
@@ -55,6 +56,13 @@ examples:
 
 Sessions that the lock has ended stay ended: the person signs in anew. Who has left stays out.
 """
+_REACTIVATE_EXAMPLES = """\
+examples:
+  salon-gateway staff reactivate mei
+
+For somebody who comes back after longer than `devices.idle_days` of gateway.yaml. Who is locked or
+has left stays out.
+"""
 
 
 def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -63,6 +71,12 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
         ("offboard", run_offboard, "see somebody out, for good", _OFFBOARD_EXAMPLES),
         ("lock", run_lock, "keep somebody out until you unlock them", _LOCK_EXAMPLES),
         ("unlock", run_unlock, "lift a lock", _UNLOCK_EXAMPLES),
+        (
+            "reactivate",
+            run_reactivate,
+            "let somebody in again who was away for long",
+            _REACTIVATE_EXAMPLES,
+        ),
     ):
         words = actions.add_parser(
             name,
@@ -72,7 +86,7 @@ def register(actions: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         words.add_argument("staff", metavar="ID", type=staff_of, help="`mei` or `staff:mei`")
-        if run is not run_unlock:
+        if run not in {run_unlock, run_reactivate}:
             words.add_argument(
                 "--unlisted",
                 action="store_true",
@@ -132,6 +146,28 @@ def run_lock(args: argparse.Namespace) -> int:
             return _tell(args, lock, "has left already, which is more than a lock")
         said = "is locked: every session has ended, and no other begins"
         return _tell(args, lock, said + _leaving(lock, staff, bundle))
+
+    return act("staff", args.config, ask, done)
+
+
+def run_reactivate(args: argparse.Namespace) -> int:
+    """Not idle any more; say so; exit."""
+    staff: StaffId = args.staff
+    bundle = _policy(args.config)
+
+    async def ask(sessions: Sessions) -> Lock | None:
+        await _require_known(sessions, staff, bundle, unlisted=False)
+        lock = (await sessions.locks()).get(staff)
+        if lock is not None and lock.has_left(sessions.clock.now()):
+            raise NotDoneError(
+                f"{bare(staff)} has left, and stays out; a new person gets a new id"
+            )
+        await registry_of(sessions).reactivate(staff, by=None, peer=HERE)
+        return lock
+
+    def done(lock: Lock | None) -> int:
+        locked = lock is not None and lock.is_locked(SystemClock().now())
+        return _tell(args, lock, "counts as seen today" + (", and is still locked" * locked))
 
     return act("staff", args.config, ask, done)
 

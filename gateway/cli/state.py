@@ -23,11 +23,11 @@ examples:
   salon-gateway state check    can it answer, has it lost anything, how much is in it
   salon-gateway state repair   Redis was flushed or put back from an older copy: go on with it
 
-A Redis that lost its memory no longer knows who was locked out. Each machine with a gateway
-notices, and refuses everybody with 503. It also keeps every lock in a ledger of its own, beside
-gateway.yaml (state/lock-ledger.sqlite3). `repair` writes the locks of this machine's ledger back,
-and tells all others. If a gateway on another machine goes on refusing, its ledger has a lock
-that this one did not know: run `repair` there, too.
+A Redis that lost its memory no longer knows who was locked or logged out. Each machine with a
+gateway notices, and refuses everybody with 503. It also keeps every lock in a ledger of its own,
+beside gateway.yaml (state/lock-ledger.sqlite3). `repair` writes the locks of this machine's
+ledger back, ends all sessions, and tells all others. If a gateway on another machine goes on
+refusing, its ledger has a lock that this one did not know: run `repair` there, too.
 
 Only locks are kept twice. Accounts, sign-ins, devices and learned credentials that Redis lost are
 gone, and whoever had them is refused. With `sqlite:` there is nothing to repair.
@@ -115,6 +115,7 @@ def _with_documents(
 def _in_words(repair: Repair) -> list[str]:
     words = [
         "Redis has a new memory, and the other gateways accept it within a second",
+        "all sessions have ended, and everybody signs in anew",
         f"locks written back from this machine's ledger: {len(repair.entries)}",
     ]
     if repair.disputed:

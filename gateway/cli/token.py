@@ -7,10 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from gateway.app import base_of, load_settings, state_store, token_policy
+from gateway.app import base_of, load_settings, token_policy
 from gateway.backends.clock import SystemClock
 from gateway.backends.policy_folder import read_sources
 from gateway.build import build
+from gateway.cli.enrolling import known_epochs
 from gateway.cli.exits import Exit
 from gateway.cli.say import known_app, known_roles
 from gateway.domain.finding import did_you_mean
@@ -106,11 +107,8 @@ async def issue_token(settings: Settings, base: Path, wish: Wish, now: Instant) 
             break
     else:
         raise ValueError("no shared secret to sign with; set `tokens.secret_file`")
-    epochs = state_store(settings, base)
-    try:
+    async with known_epochs(settings, base) as epochs:
         epoch = await epochs.enrol(wish.staff, wish.device, now)
-    finally:
-        await epochs.close()
     return issue(
         key=secret,
         algorithm=algorithm,

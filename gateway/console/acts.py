@@ -15,7 +15,8 @@ from datetime import date, datetime, time, timedelta
 
 from aiohttp import web
 
-from gateway.console.authority import GRAVE
+from gateway.console.approvals import press
+from gateway.console.authority import DEVICE_ACTS
 from gateway.console.doors import is_proved, require_form
 from gateway.console.house import House, Signed
 from gateway.console.replies import gone_to, shown
@@ -33,6 +34,8 @@ FARTHEST = timedelta(days=3 * 366)  # a last day later than this is a slip of th
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 _FIELDS = {
     Act.LOG_OUT: frozenset({"device"}),
+    Act.APPROVE_DEVICE: frozenset({"device"}),
+    Act.REFUSE_DEVICE: frozenset({"device"}),
     Act.LOCK: frozenset({"password"}),
     Act.UNLOCK: frozenset({"password"}),
     Act.OFFBOARD: frozenset({"password", "last_day", "notice_from"}),
@@ -68,7 +71,9 @@ async def act(house: House, signed: Signed, wanted: Act, whom: StaffId) -> web.R
     if not asked.is_post:
         return await _asking(house, signed, wanted, person)
     form = await require_form(signed, _FIELDS[wanted])
-    if wanted not in GRAVE:
+    if wanted in DEVICE_ACTS:
+        return await press(house, signed, wanted, whom, form.get("device", ""))
+    if wanted is Act.LOG_OUT:
         return await _log_out(house, signed, whom, form.get("device", ""))
     leaving = _leaving(signed, person, form) if wanted is Act.OFFBOARD else None
     if wanted is Act.OFFBOARD and leaving is None:

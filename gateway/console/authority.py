@@ -5,7 +5,8 @@ True here:
   roles that open the console.
 - Whoever holds one of the `everywhere` roles sees everybody; others see the people of the
   salons where they hold a role that opens it.
-- Nobody locks, unlocks or sees out themselves, nor anybody who holds a role of rank that they
+- Nobody locks, unlocks or sees out themselves, nor says which devices of theirs come in; nor
+  does anybody do so to somebody who holds a role of rank that they
   do not hold. Of rank is each role that opens the console, by itself or by what it inherits:
   so a manager cannot see out an owner, while both can a stylist, whose role neither holds.
 """
@@ -18,8 +19,9 @@ from gateway.domain.subject import Role, StaffId
 from gateway.identity.principal import Person
 from gateway.mapping.client_address import Network
 
-ACTS = frozenset({Act.LOG_OUT, Act.LOCK, Act.UNLOCK, Act.OFFBOARD})
-GRAVE = ACTS - {Act.LOG_OUT}  # the password again, and never on somebody above
+GRAVE = frozenset({Act.LOCK, Act.UNLOCK, Act.OFFBOARD})  # the password again
+DEVICE_ACTS = frozenset({Act.APPROVE_DEVICE, Act.REFUSE_DEVICE})
+ACTS = GRAVE | DEVICE_ACTS | {Act.LOG_OUT}  # all but the last never on somebody above
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Viewer:
         """May they do this to this person?"""
         if act not in ACTS or not self.sees(person):
             return False
-        if act not in GRAVE:
+        if act is Act.LOG_OUT:
             return True
         return person.member.staff != self.staff and rank(person, settings) <= self.rank
 

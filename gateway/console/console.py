@@ -11,9 +11,11 @@ from urllib.parse import unquote
 from aiohttp import web
 
 from gateway.console.acts import act
-from gateway.console.doors import admitted, first, password, session, sign_in, sign_out
+from gateway.console.approvals import devices
+from gateway.console.doors import admitted, code, first, password, session, sign_in, sign_out
 from gateway.console.gate import caller_of, cookie_of, read_form, require_ours
 from gateway.console.house import Asked, House, Signed
+from gateway.console.lockdown import lockdown
 from gateway.console.places import Place, Room, find_place
 from gateway.console.replies import (
     DEVICE,
@@ -26,6 +28,7 @@ from gateway.console.replies import (
     shown,
     speech_of,
 )
+from gateway.console.requests import requests, review
 from gateway.console.said import read_said
 from gateway.console.team import team
 from gateway.console.today import today
@@ -102,6 +105,8 @@ class Console:
             return await _choose_language(asked)
         if room is Room.SIGN_IN:
             return await sign_in(house, asked, signed=await self._is_signed(asked))
+        if room is Room.CODE:
+            return await code(house, asked)
         if room is Room.FIRST:
             return await first(house, asked)
         signed = await self._signed(asked)
@@ -134,9 +139,17 @@ class Console:
         house, place = self._house, signed.asked.place
         match place.room:
             case Room.TODAY:
-                return self._today(signed)
+                return await self._today(signed)
             case Room.STAFF:
                 return await self._staff(signed)
+            case Room.DEVICES:
+                return await devices(house, signed, _query(signed.asked, "said"))
+            case Room.INCIDENT | Room.INCIDENT_START | Room.INCIDENT_END:
+                return await lockdown(house, signed)
+            case Room.REQUESTS:
+                return await requests(house, signed, _query(signed.asked, "said"))
+            case Room.REVIEW:
+                return await review(house, signed)
             case Room.SESSION:
                 done = signed.asked.request.raw_path.partition("?")[2] == "done"
                 return session(signed, "done_password" if done else None)
@@ -149,11 +162,10 @@ class Console:
             case _:
                 raise RequestError(Reason.UNMAPPED, "There is no such page.")
 
-    def _today(self, signed: Signed) -> web.Response:
+    async def _today(self, signed: Signed) -> web.Response:
         house, now = self._house, signed.asked.now
-        seen = today(
-            house.policies, signed.viewer, house.refusals.last_hour(now), TEXTS.reasons, now
-        )
+        refused = await house.refusals.in_last_hour(now)
+        seen = today(house.policies, signed.viewer, refused, TEXTS.reasons, now)
         template = "now" if signed.asked.partial else "today"
         return shown(signed.asked, template, today=seen, now=now)
 

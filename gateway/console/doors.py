@@ -4,6 +4,9 @@ House rules
 - Whoever signs in gets a secret that nobody knew before; what the browser brought along is over.
 - The password is asked of the accounts' service alone, which counts wrong ones and enters all.
 - A password that somebody else gave lets nobody in: it is changed first, on a page of its own.
+- Whoever has a second factor is asked for a code of it after the password. It is set up on the
+  guarded port, where the people are who have no business here; nobody enters who must have one
+  and has none.
 - A new password begins a new visit; all others of the person end with their epoch.
 """
 
@@ -24,12 +27,19 @@ from gateway.domain.errors import RequestError
 from gateway.domain.reason import STATUS, Reason
 from gateway.domain.subject import DeviceId, StaffId
 from gateway.identity.device_cookie import write_device
+from gateway.identity.half import Half, Step, half_key, read_half, write_half
+from gateway.identity.incident import require_no_incident
 from gateway.identity.locks import require_unlocked
 from gateway.identity.session import require_current, require_standing
 from gateway.identity.weakness import TEXTS, Weakness
 
 _MAX_NAME = 63
-_NOT_IN = {Reason.LOCKED: "locked_you", Reason.HAS_LEFT: "not_for_you"}
+_ENDS = {"": "/", "session": "/session?done"}  # where somebody goes who has come in
+_NOT_IN = {
+    Reason.LOCKED: "locked_you",
+    Reason.HAS_LEFT: "not_for_you",
+    Reason.INCIDENT: "incident_you",
+}
 
 
 async def admitted(house: House, asked: Asked, secret: str, visit: Visit) -> Signed | None:
@@ -61,6 +71,8 @@ async def _require_entrant(
     current = require_current(principal, await house.epochs.floor(staff, device))
     require_standing(current, bundle.today(principal.home.salon, asked.now))
     require_unlocked(staff, (await house.sessions.locks()).get(staff), asked.now)
+    if house.incidents is not None:
+        require_no_incident(principal, await house.incidents.state(), house.owners)
     return who
 
 
@@ -77,6 +89,26 @@ async def sign_in(house: House, asked: Asked, *, signed: bool) -> web.Response:
     return await _try(house, asked, form.get("name", ""), form.get("password", ""), "/")
 
 
+async def code(house: House, asked: Asked) -> web.Response:
+    """The code of a second factor, after the password."""
+    form = await read_form(asked.request, frozenset({"ticket", "code", "to"}))
+    ticket, to = form.get("ticket", ""), _ENDS.get(form.get("to", ""), "/")
+    key = half_key(house.device_key)
+    half = read_half(ticket, key, asked.now, step=Step.CODE, device=asked.device)
+    if half is None:
+        return _sign_in_page(asked, "too_late", status=401)
+    try:
+        found = await house.accounts.give_code(half, form.get("code", ""), peer=asked.caller.peer)
+        if isinstance(found, Refused):
+            message, minutes = _refused(found)
+            wrong = "wrong_code" if message == "not_signed_in" else message
+            return _code_page(asked, ticket, to, wrong, minutes, status=STATUS[found.reason])
+        return await _begin(house, asked, found, to)
+    except RequestError as error:
+        message = _NOT_IN.get(error.reason, "not_for_you")
+        return _sign_in_page(asked, message, status=403)
+
+
 async def _try(house: House, asked: Asked, name: str, password: str, to: str) -> web.Response:
     """Is it their password, and may they enter? Then they are in."""
     try:
@@ -85,12 +117,24 @@ async def _try(house: House, asked: Asked, name: str, password: str, to: str) ->
         )
         if isinstance(found, Refused):
             return _sign_in_page(asked, *_refused(found), name, status=STATUS[found.reason])
+        if isinstance(found, Half):
+            return _halfway(house, asked, found, name, to)
         if found.must_change:
             return _first_page(asked, name)
         return await _begin(house, asked, found, to)
     except RequestError as error:
         message = _NOT_IN.get(error.reason, "not_for_you")
         return _sign_in_page(asked, message, 0, name, status=403)
+
+
+def _halfway(house: House, asked: Asked, half: Half, name: str, to: str) -> web.Response:
+    """The password was right: ask for the code, in this browser and no other."""
+    if half.step is not Step.CODE:
+        return _sign_in_page(asked, "needs_second_factor", 0, name, status=403)
+    response = _code_page(asked, write_half(half, half_key(house.device_key), asked.now), to)
+    named = write_device(half.device, house.device_key)
+    give_cookie(response, asked.caller, DEVICE, named, keep=True)
+    return response
 
 
 async def _begin(house: House, asked: Asked, found: SignedIn, to: str) -> web.Response:
@@ -110,13 +154,18 @@ async def _begin(house: House, asked: Asked, found: SignedIn, to: str) -> web.Re
 
 async def first(house: House, asked: Asked) -> web.Response:
     """Change a password that somebody else gave; then come in with the new one."""
-    form = await read_form(asked.request, frozenset({"name", "old", "new", "again"}))
+    form = await read_form(asked.request, frozenset({"name", "old", "new", "again", "code"}))
     name, new = form.get("name", ""), form.get("new", "")
     if new != form.get("again", ""):
         return _first_page(asked, name, "not_the_same", status=422)
     try:
         found = await house.accounts.change_password(
-            name, form.get("old", ""), new, peer=asked.caller.peer, device=asked.device
+            name,
+            form.get("old", ""),
+            new,
+            peer=asked.caller.peer,
+            device=asked.device,
+            code=form.get("code", ""),
         )
     except RequestError as error:
         message = _NOT_IN.get(error.reason, "not_for_you")
@@ -141,6 +190,21 @@ def _sign_in_page(
 ) -> web.Response:
     return shown(
         asked, "sign_in", status=status, message=message, minutes=minutes, name=name[:_MAX_NAME]
+    )
+
+
+def _code_page(
+    asked: Asked,
+    ticket: str,
+    to: str,
+    message: str | None = None,
+    minutes: int = 0,
+    *,
+    status: int = 200,
+) -> web.Response:
+    where = next(name for name, end in _ENDS.items() if end == to)
+    return shown(
+        asked, "code", status=status, message=message, minutes=minutes, ticket=ticket, to=where
     )
 
 
@@ -187,13 +251,18 @@ def session(signed: Signed, message: str | None) -> web.Response:
 async def password(house: House, signed: Signed) -> web.Response:
     """Change the own password."""
     asked = signed.asked
-    form = await require_form(signed, frozenset({"old", "new", "again"}))
+    form = await require_form(signed, frozenset({"old", "new", "again", "code"}))
     old, new = form.get("old", ""), form.get("new", "")
     if new != form.get("again", ""):
         return _session_page(signed, "not_the_same", status=422)
     bare = signed.staff.removeprefix("staff:")
     found = await house.accounts.change_password(
-        bare, old, new, peer=asked.caller.peer, device=DeviceId(signed.visit.device)
+        bare,
+        old,
+        new,
+        peer=asked.caller.peer,
+        device=DeviceId(signed.visit.device),
+        code=form.get("code", ""),
     )
     if isinstance(found, Refused):
         return _session_page(signed, "wrong_password", status=403)
@@ -253,10 +322,10 @@ async def is_proved(house: House, signed: Signed, given: str) -> bool:
         return True
     if not given:
         return False
-    found = await house.accounts.sign_in(
-        signed.staff, given, peer=asked.caller.peer, device=DeviceId(signed.visit.device)
-    )
-    if isinstance(found, Refused) or found.must_change or found.staff != signed.staff:
+    device = DeviceId(signed.visit.device)
+    if not await house.accounts.is_password(
+        signed.staff, given, peer=asked.caller.peer, device=device
+    ):
         return False
     await house.visits.prove(signed.secret, asked.now)
     return True

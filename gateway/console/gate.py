@@ -15,6 +15,7 @@ House rules
 import asyncio
 import ipaddress
 import re
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from aiohttp import web
 
 from gateway.domain.errors import RequestError
 from gateway.domain.reason import Reason
+from gateway.domain.relayed import PEER_HEADER, read_peer
 from gateway.mapping.client_address import Network, client_address, client_scheme
 
 MAX_FORM_BYTES = 8 * 2**10  # a password of 1,000 signs takes 9 bytes each at worst
@@ -61,10 +63,9 @@ def caller_of(request: web.BaseRequest, trusted: tuple[Network, ...]) -> Caller:
         RequestError: HOST_REFUSED for plain http from, or to, anywhere but this machine.
     """
     headers = tuple(request.headers.items())
-    socket = _peer_of(request.transport)
-    tls = request.transport is not None and request.transport.get_extra_info("sslcontext")
-    secure = client_scheme(socket, headers, trusted, secure=bool(tls))
-    peer = client_address(socket, headers, trusted)
+    address, tls = _peer_of(request)
+    secure = client_scheme(address, headers, trusted, secure=tls)
+    peer = client_address(address, headers, trusted)
     host = request.headers.get("Host", "").lower()
     if not secure and not (_is_loopback(peer or "") and _is_loopback(_name(host))):
         raise RequestError(Reason.HOST_REFUSED, "The console is opened by https.")
@@ -163,10 +164,22 @@ def _foreign() -> RequestError:
     return RequestError(Reason.ORIGIN_REFUSED, "This was not asked by a page of the console.")
 
 
-def _peer_of(transport: asyncio.Transport | None) -> str:
-    peer: Any = None if transport is None else transport.get_extra_info("peername")
-    # A Unix socket has none: then nobody is on this machine for sure, and a proxy must say.
-    return str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
+def _peer_of(request: web.BaseRequest) -> tuple[str, bool]:
+    """The address that the client connects from, and does it by TLS; "" = nobody knows.
+
+    On a Unix socket it is another process of ours that asks, and says for whom. One that does not
+    say so is nobody on this machine for sure, and a proxy must say.
+    """
+    transport = request.transport
+    if transport is None:
+        return "", False
+    own = transport.get_extra_info("socket")
+    if own is not None and own.family == socket.AF_UNIX:
+        told = request.headers.getall(PEER_HEADER, [])
+        return (read_peer(told[0]) if len(told) == 1 else None) or ("", False)
+    peer: Any = transport.get_extra_info("peername")
+    address = str(peer[0]).partition("%")[0] if isinstance(peer, tuple) else ""
+    return address, transport.get_extra_info("sslcontext") is not None
 
 
 def _name(host: str) -> str:

@@ -15,8 +15,12 @@ from gateway.console.team import State
 from gateway.console.today import Policies
 from gateway.console.visits import Visit, Visits
 from gateway.console.words import Speech
-from gateway.domain.subject import DeviceId, StaffId
+from gateway.devices import DeviceRegistry
+from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
+from gateway.grants import Grants
+from gateway.identity.incident import OWNERS
+from gateway.incidents import Incidents
 from gateway.ports import Clock, EpochStore
 from gateway.sessions import Sessions
 
@@ -31,11 +35,16 @@ class House:
         language: `Accept-Language` → the code of a language the console speaks.
         device_key: 32 bytes or more that mark the names of devices in cookies
             (`identity/device_cookie.py`); another one after a restart, and browsers are new here.
+        incidents: None = there is no room for them.
+        owners: who still passes during one; only they begin or end one.
+        contact: the line for those kept out, where none is given.
     """
 
     policies: Policies
     accounts: Accounts
     sessions: Sessions
+    devices: DeviceRegistry
+    grants: Grants
     epochs: EpochStore
     visits: Visits
     refusals: RecentRefusals
@@ -43,6 +52,9 @@ class House:
     settings: ConsoleSettings
     language: Callable[[Iterable[str]], str]
     device_key: bytes = field(repr=False)
+    incidents: Incidents | None = None
+    owners: frozenset[Role] = OWNERS
+    contact: str = ""
 
     def __post_init__(self) -> None:
         if len(self.device_key) < MIN_KEY_BYTES:
@@ -54,7 +66,12 @@ class House:
         Raises:
             StateUnavailableError: it does not answer.
         """
-        return State(rows=await self.epochs.rows(), locks=await self.sessions.locks(), now=now)
+        return State(
+            rows=await self.epochs.rows(),
+            locks=await self.sessions.locks(),
+            devices=await self.devices.all(),
+            now=now,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,10 +19,17 @@ class Room(StrEnum):
 
     TODAY = "today"
     STAFF = "staff"
+    DEVICES = "devices"
+    REQUESTS = "requests"
+    REVIEW = "review"  # of a request
+    INCIDENT = "incident"
+    INCIDENT_START = "incident_start"
+    INCIDENT_END = "incident_end"
     ACT = "act"  # on one person: a page that asks for it, and the button
     SESSION = "session"
     PASSWORD = "password"  # noqa: S105  # a name, not a secret
     SIGN_IN = "sign_in"
+    CODE = "code"  # of a second factor, after the password
     FIRST = "first"  # a password somebody else gave is changed, before anybody is in
     SIGN_OUT = "sign_out"
     LANGUAGE = "language"
@@ -33,10 +40,17 @@ READ = frozenset({"GET", "HEAD"})
 _METHODS = {
     Room.TODAY: READ,
     Room.STAFF: READ,
+    Room.DEVICES: READ,
+    Room.REQUESTS: READ,
+    Room.REVIEW: frozenset({"POST"}),
+    Room.INCIDENT: READ,
+    Room.INCIDENT_START: frozenset({"POST"}),
+    Room.INCIDENT_END: frozenset({"POST"}),
     Room.ACT: READ | {"POST"},
     Room.SESSION: READ,
     Room.PASSWORD: frozenset({"POST"}),
     Room.SIGN_IN: READ | {"POST"},
+    Room.CODE: frozenset({"POST"}),
     Room.FIRST: frozenset({"POST"}),
     Room.SIGN_OUT: frozenset({"POST"}),
     Room.LANGUAGE: frozenset({"POST"}),
@@ -45,9 +59,16 @@ _METHODS = {
 _ROOMS = {
     "/": Room.TODAY,
     "/staff": Room.STAFF,
+    "/devices": Room.DEVICES,
+    "/requests": Room.REQUESTS,
+    "/requests/review": Room.REVIEW,
+    "/incident": Room.INCIDENT,
+    "/incident/start": Room.INCIDENT_START,
+    "/incident/end": Room.INCIDENT_END,
     "/session": Room.SESSION,
     "/session/password": Room.PASSWORD,
     "/sign-in": Room.SIGN_IN,
+    "/sign-in/code": Room.CODE,
     "/sign-in/first": Room.FIRST,
     "/sign-out": Room.SIGN_OUT,
     "/language": Room.LANGUAGE,
@@ -57,7 +78,10 @@ _ACTS = {
     "lock": Act.LOCK,
     "unlock": Act.UNLOCK,
     "offboard": Act.OFFBOARD,
+    "approve-device": Act.APPROVE_DEVICE,
+    "refuse-device": Act.REFUSE_DEVICE,
 }
+_ONE_PRESS = frozenset({Act.LOG_OUT, Act.APPROVE_DEVICE, Act.REFUSE_DEVICE})  # no page before it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,8 +103,8 @@ class Place:
     @property
     def methods(self) -> frozenset[str]:
         """How it may be asked."""
-        if self.act is Act.LOG_OUT:
-            return frozenset({"POST"})  # one button, no page before it
+        if self.act in _ONE_PRESS:
+            return frozenset({"POST"})
         return _METHODS[self.room]
 
 

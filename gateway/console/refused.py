@@ -18,13 +18,13 @@ _MILLISECONDS = 60_000
 class RecentRefusals(Protocol):
     """What the first room asks."""
 
-    def last_hour(self, now: Instant) -> Mapping[Reason, int]:
-        """Each reason that refused something, with how often; none with 0."""
+    async def in_last_hour(self, now: Instant) -> Mapping[Reason, int]:
+        """Each reason that refused something, with how often, in every process; none with 0."""
         ...
 
 
 class RefusalCounts:
-    """Implements RecentRefusals: `refused` is told of each refusal."""
+    """Implements RecentRefusals for one process alone: `refused` is told of each refusal."""
 
     def __init__(self) -> None:
         self._minutes: list[int | None] = [None] * MINUTES
@@ -40,6 +40,10 @@ class RefusalCounts:
         if held != minute:
             self._minutes[place], self._counts[place] = minute, Counter()
         self._counts[place][reason] += 1
+
+    async def in_last_hour(self, now: Instant) -> Mapping[Reason, int]:
+        """As `last_hour`: there is no other process."""
+        return self.last_hour(now)
 
     def last_hour(self, now: Instant) -> Mapping[Reason, int]:
         """Each reason that refused something, with how often; none with 0."""

@@ -24,6 +24,7 @@ _TOLD = {
     Reason.NO_RULE_ALLOWS: "not_yours",
     Reason.LOCKED: "not_yours",  # since the page was shown
     Reason.HAS_LEFT: "not_yours",
+    Reason.INCIDENT: "not_yours",
     Reason.STATE_UNAVAILABLE: "cannot",
     Reason.AUDIT_UNAVAILABLE: "cannot",
     Reason.INTERNAL_ERROR: "cannot",

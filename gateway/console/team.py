@@ -1,7 +1,7 @@
 """The second room: who works here, how they stand, from which devices they come. Pure."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -12,6 +12,9 @@ from gateway.console.authority import ACTS, ConsoleSettings, Viewer, rank
 from gateway.domain.act import Act
 from gateway.domain.subject import DeviceId, Role, StaffId
 from gateway.domain.time import Instant
+from gateway.identity.devices import NOTHING, Record
+from gateway.identity.devices import Device as Registered
+from gateway.identity.devices import State as RegisteredState
 from gateway.identity.locks import Lock
 from gateway.identity.principal import Person
 from gateway.ports import EpochRow
@@ -33,12 +36,17 @@ class Device:
 
     Attributes:
         changed: when it was made known or logged out last, on the clock of the person's salon.
-        approved: on the roster.
+        approved: on the roster, or by somebody.
+        label, app: what somebody calls it, and the app it was seen in last; None = not known.
+        seen: when it came last; None = not known.
     """
 
     device: DeviceId
     changed: datetime
     approved: bool
+    label: str | None = None
+    app: str | None = None
+    seen: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,10 +90,12 @@ class State:
 
     Attributes:
         rows: of the epoch store.
+        devices: of the registry.
     """
 
     rows: Sequence[EpochRow]
     locks: Mapping[StaffId, Lock]
+    devices: Mapping[StaffId, Record]
     now: Instant
 
 
@@ -136,6 +146,7 @@ def _member(
 ) -> Member:
     listed, zone = person.member, zone_of(bundle, person)
     lock = state.locks.get(listed.staff)
+    known = state.devices.get(listed.staff, NOTHING).devices
     standing = _standing(bundle, person, lock, state.now)
     whole = [row for row in rows if row.device is None]
     leaves = None if lock is None or lock.has_left(state.now) else lock.leaves_at
@@ -147,10 +158,8 @@ def _member(
         standing=standing,
         changed=whole[0].changed_at.astimezone(zone) if whole else None,
         devices=tuple(
-            Device(
-                device=row.device,
-                changed=row.changed_at.astimezone(zone),
-                approved=row.device in listed.approved_devices,
+            _device(
+                row.device, row.changed_at, known.get(row.device), listed.approved_devices, zone
             )
             for row in rows
             if row.device is not None
@@ -165,6 +174,24 @@ def _member(
         ),
         above=not rank(person, settings) <= viewer.rank,
         you=listed.staff == viewer.staff,
+    )
+
+
+def _device(
+    device: DeviceId,
+    changed: Instant,
+    kept: Registered | None,
+    roster: Container[DeviceId],
+    zone: ZoneInfo,
+) -> Device:
+    said = None if kept is None or kept.said is None else kept.state
+    return Device(
+        device=device,
+        changed=changed.astimezone(zone),
+        approved=device in roster if said is None else said is RegisteredState.APPROVED,
+        label=None if kept is None else kept.label,
+        app=None if kept is None else kept.app,
+        seen=None if kept is None else kept.last_seen.astimezone(zone),
     )
 
 

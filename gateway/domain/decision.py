@@ -126,6 +126,7 @@ class Refusal:
         timezone: IANA name of the salon's zone, to print `opens_at` as the salon's clock does.
         cause: not shown to the client.
         retry_seconds: for `budget_spent`: when the next one is free; None = not known.
+        card: for `outside_hours`: the address of a card that can be asked for; None = it cannot.
     """
 
     reason: Reason
@@ -136,3 +137,4 @@ class Refusal:
     timezone: str = "UTC"
     cause: Cause | None = None
     retry_seconds: float | None = None
+    card: str | None = None

@@ -6,7 +6,7 @@ people present the credential in one declared form and no other.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from gateway.domain.fieldpath import FieldPath
@@ -48,11 +48,14 @@ class Passing:
     Attributes:
         cookies: names of cookies, to the CRM and (`Set-Cookie`) back.
         headers: lower-case names of headers, to the CRM.
+        withheld: of those that carry a credential, which by their names alone might pass; they
+            do so only where they stand in `headers`.
         readable: the answer will be read, so no content coding is asked for.
     """
 
     cookies: frozenset[str] = frozenset()
     headers: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
     readable: bool = False
 
 
@@ -157,7 +160,9 @@ class Login:
         renews: any answer may hand out the cookie anew; it is the same session.
         steps: route's template → what it may be.
         presented: what passes with a request that was identified by the credential.
+        unpresented: what passes with one of nobody: no credential, under whatever name.
         back: names of the cookies that any answer to such a request may set.
+        cookies: names of all that carry a credential, refresh tokens included.
         by_cookie: browsers attach some credential by themselves.
         begins_before: some sign-in needs a cookie that another `public` route has set.
     """
@@ -166,20 +171,30 @@ class Login:
     steps: Mapping[str, tuple[Step, ...]]
     renews: bool = False
     presented: Passing = field(init=False)
+    unpresented: Passing = field(init=False)
     back: frozenset[str] = field(init=False)
+    cookies: frozenset[str] = field(init=False)
     by_cookie: bool = field(init=False)
     begins_before: bool = field(init=False)
 
     def __post_init__(self) -> None:
         steps = [step for several in self.steps.values() for step in several]
-        places = {source.place for step in steps for source in carried_by(step)}
-        passing = passing_of(self.credential)
+        carried = [source for step in steps for source in carried_by(step)]
+        every = passing_of(self.credential, *carried)
+        object.__setattr__(self, "unpresented", Passing(withheld=every.headers))
+        object.__setattr__(self, "cookies", every.cookies)
+        passing = self.passing(self.credential)
         object.__setattr__(self, "presented", passing)
         object.__setattr__(self, "back", passing.cookies if self.renews else frozenset())
-        by_cookie = Place.COOKIE in places | {self.credential.place}
-        object.__setattr__(self, "by_cookie", by_cookie)
+        object.__setattr__(self, "by_cookie", bool(every.cookies))
         before = any(isinstance(step, SignIn) and step.continues for step in steps)
         object.__setattr__(self, "begins_before", before)
+
+    def passing(self, *sources: Source | None, readable: bool = False) -> Passing:
+        """What passes where just these of its credentials may."""
+        found = passing_of(*sources)
+        withheld = self.unpresented.withheld
+        return replace(found, withheld=withheld, readable=readable)
 
 
 def carried_by(step: Step) -> tuple[Source, ...]:
@@ -192,11 +207,10 @@ def carried_by(step: Step) -> tuple[Source, ...]:
     return tuple(source for source in found if source is not None)
 
 
-def passing_of(*sources: Source | None, readable: bool = False) -> Passing:
+def passing_of(*sources: Source | None) -> Passing:
     """What must pass, so that the CRM finds what stands at these places."""
     found = [source for source in sources if source is not None]
     return Passing(
         cookies=frozenset(s.name for s in found if s.place is Place.COOKIE),
         headers=frozenset(s.name for s in found if s.place is Place.HEADER),
-        readable=readable,
     )

@@ -16,6 +16,7 @@ class Reason(StrEnum):
     PASSED = "passed"  # a `pass` route: identity and standing, no rules
     PUBLIC = "public"  # a `public` route: nobody in particular
     WOULD_DENY = "would_deny"  # observed, not enforced: the rules would have refused it
+    BREAK_GLASS = "break_glass"  # outside the window, under a grant for this one card
 
     # The wire: the request is not in the one form we accept.
     MALFORMED_REQUEST = "malformed_request"
@@ -36,6 +37,10 @@ class Reason(StrEnum):
     NOT_ON_ROSTER = "not_on_roster"
     HAS_LEFT = "has_left"
     LOCKED = "locked"  # by somebody, until somebody unlocks it
+    DEVICE_WAITS = "device_waits"  # new, until somebody approves it
+    DEVICE_REFUSED = "device_refused"  # by somebody
+    IDLE = "idle"  # not seen for too long, until somebody says otherwise
+    INCIDENT = "incident"  # a lockdown: nobody but the owners passes
 
     # May they?
     UNMAPPED = "unmapped"
@@ -43,6 +48,7 @@ class Reason(StrEnum):
     NO_RULE_ALLOWS = "no_rule_allows"
     OUTSIDE_HOURS = "outside_hours"
     DEVICE_NOT_APPROVED = "device_not_approved"
+    BREAK_GLASS_REFUSED = "break_glass_refused"  # one is open, or waits to be reviewed
     BUDGET_SPENT = "budget_spent"  # allowed, but so many times an hour only
     NO_SUCH_RECORD = "no_such_record"  # one answer for every record that may not be seen
     NO_LOOKUP = "no_lookup"  # it depends on the record, and nothing says how to look it up
@@ -94,6 +100,7 @@ class Cause(StrEnum):
     EPOCH_STALE = "epoch_stale"  # logged out: the token's epoch is behind the current one
     SESSION_UNKNOWN = "session_unknown"  # the state store does not know this person
     WRONG_PASSWORD = "wrong_password"  # noqa: S105  # a name, not a secret
+    WRONG_CODE = "wrong_code"  # the password was right, the second factor was not
     NO_ACCOUNT = "no_account"  # somebody tried to sign in with a name that nobody has
 
     # Behind one `no_such_record`:
@@ -126,11 +133,17 @@ STATUS: dict[Reason, int] = {
     Reason.NOT_ON_ROSTER: 403,
     Reason.HAS_LEFT: 403,
     Reason.LOCKED: 403,
+    Reason.DEVICE_WAITS: 403,
+    Reason.DEVICE_REFUSED: 403,
+    Reason.IDLE: 403,
+    # RFC 9110 15.5.4, not 503: we can and will not, owners pass, and nobody knows for how long.
+    Reason.INCIDENT: 403,
     Reason.UNMAPPED: 404,
     Reason.RULE_DENIES: 403,
     Reason.NO_RULE_ALLOWS: 403,
     Reason.OUTSIDE_HOURS: 403,
     Reason.DEVICE_NOT_APPROVED: 403,
+    Reason.BREAK_GLASS_REFUSED: 409,  # RFC 9110 15.5.10: as things stand; a review changes it
     Reason.BUDGET_SPENT: 429,  # RFC 6585 4
     Reason.NO_SUCH_RECORD: 404,
     Reason.NO_LOOKUP: 403,
@@ -155,4 +168,6 @@ STATUS: dict[Reason, int] = {
     Reason.INTERNAL_ERROR: 500,
 }
 
-ALLOWING = frozenset({Reason.RULE_ALLOWS, Reason.PASSED, Reason.PUBLIC, Reason.WOULD_DENY})
+ALLOWING = frozenset(
+    {Reason.RULE_ALLOWS, Reason.PASSED, Reason.PUBLIC, Reason.WOULD_DENY, Reason.BREAK_GLASS}
+)

@@ -1,9 +1,9 @@
 """Who there is to ask about, and everything that may be so or so for them.
 
 A person's facts come from the roster: dates cut their time here into stretches in which
-nothing changes, and somebody without an approved device never has one. A role alone is held by
-nobody in particular, so every fact of a person may be anything. Unknown is a setting wherever
-a request may leave it unknown.
+nothing changes. Everybody may have an approved device: somebody may approve one at any time,
+and no file says so. A role alone is held by nobody in particular, so every fact of a person may
+be anything. Unknown is a setting wherever a request may leave it unknown.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -21,8 +21,9 @@ ONE_DAY = timedelta(days=1)
 NO_SALON = ""  # where somebody with a role alone works
 NOBODY = StaffId("")  # no row speaks of this name
 DATES, APP, WINDOW, ROLES = "dates", "app", "window", "roles"
-# Neither a roster nor a token can hold it, so it is nobody's approved device.
-_ANY_OTHER = DeviceId("")
+# Neither a roster nor a token can hold them: the one is nobody's approved device, the other
+# stands for one that the registry of devices approves.
+_ANY_OTHER, _APPROVED = DeviceId(""), DeviceId("+")
 _OF_DATES = ("on_notice", "trained")
 
 # (person, date on the salon's calendar) → the roster's facts.
@@ -200,10 +201,11 @@ def _dates(principal: Principal, attributes: Attributes, *, slack: timedelta) ->
 
 
 def _device(principal: Principal, attributes: Attributes) -> Dial:
-    """No device, an approved one (if there is one), another one: as a token may name them."""
-    devices = [*sorted(principal.approved_devices)[:1], _ANY_OTHER, None]
+    """No device, an approved one, another one: as a token may name them."""
     name = "approved_device"
-    values = [attributes(replace(principal, device=d), date.min).get(name) for d in devices]
+    person = replace(principal, approved_devices=principal.approved_devices | {_APPROVED})
+    devices = (_APPROVED, _ANY_OTHER, None)
+    values = [attributes(replace(person, device=d), date.min).get(name) for d in devices]
     return Dial(name=name, settings=tuple(Setting(facts={name: value}) for value in values))
 
 

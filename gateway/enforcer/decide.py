@@ -14,6 +14,9 @@ Theorems, each with a property test of the same name in tests/properties/test_de
   hours of that salon, and one of no known salon passes only where every salon lets it.
 * hidden_in_some_is_hidden_from_questions: whatever is hidden in a record that passes stands
   in the permit's `hidden`.
+* lifting_lifts_the_window_and_nothing_else (tests/properties/test_lifting.py): with a salon's
+  window lifted nothing passes, shows or can be sent that would not inside the window, nor that
+  a row of salon_rules.csv refuses or hides as the clock stands; other salons decide as before.
 
 The decision is partial. What the request tells is settled here; what only the record can tell
 (`own_client`) is left in the permit, as one table row for each salon that does not refuse.
@@ -40,29 +43,36 @@ from gateway.enforcer.index import READ, WRITE, Firing, Index, places
 APPROVED = "approved_device"
 STOPS = (Reason.RULE_DENIES, Reason.NO_RULE_ALLOWS, Reason.OUTSIDE_HOURS)
 MAX_ENUMERATED = 6  # facts; 3^6 states are looked at, once for each new permit
+# Where a window is lifted the rows of hours.yaml there do not count, and no other row is told
+# whether it is open: unknown never helps, so nothing comes of it but what both would give.
+NO_WINDOW = {"inside_window": None, "outside_window": None}
 
 
-def decide(index: Index, access: Access) -> Decision:
+def decide(index: Index, access: Access, lifted: str | None = None) -> Decision:
     """Answer one access request.
 
     Args:
         index: the compiled rules.
         access: who, what, and every fact known from the request, for each of their salons.
+        lifted: the salon whose window a grant lifts; None = no one's.
 
     Returns:
         A permit with what is left to ask of each record, or a denial with its reason and the
         rows that determined it.
     """
-    decision = _judge(index, access)
+    if lifted is not None:
+        there = {**access.facts.get(lifted, {}), **NO_WINDOW}
+        access = replace(access, facts={**access.facts, lifted: there})
+    decision = _judge(index, access, lifted)
     unapproved = any(facts.get(APPROVED) is not True for facts in access.facts.values())
     if isinstance(decision, Denial) and unapproved:
         approved = {salon: {**facts, APPROVED: True} for salon, facts in access.facts.items()}
-        if isinstance(_judge(index, replace(access, facts=approved)), Permit):
+        if isinstance(_judge(index, replace(access, facts=approved), lifted), Permit):
             return replace(decision, reason=Reason.DEVICE_NOT_APPROVED)
     return decision
 
 
-def _judge(index: Index, access: Access) -> Decision:
+def _judge(index: Index, access: Access, lifted: str | None) -> Decision:
     """Ask each salon, then put their answers together."""
     staff, resource = access.principal.staff, access.resource
     grants: dict[str, Grant] = {}
@@ -71,14 +81,17 @@ def _judge(index: Index, access: Access) -> Decision:
     for post in access.principal.posts:
         facts = access.facts.get(post.salon, {})
         cell = index.cell(staff, post, resource.name, access.action)
-        firing = cell.firing(staff, post, facts)
+        hours = post.salon != lifted
+        firing = cell.firing(staff, post, facts, hours=hours)
         denial = stop(firing)
         if denial is not None:
             denials.append(replace(denial, salon=post.salon))
             continue
         # The window would have shut this out, had the row spoken of this role.
-        exempt = bool(cell.hours) and facts.get("outside_window") is not False
-        grants[post.salon] = _grant(index, staff, post, resource, facts, firing, exempt=exempt)
+        exempt = hours and bool(cell.hours) and facts.get("outside_window") is not False
+        grants[post.salon] = _grant(
+            index, staff, post, resource, facts, firing, exempt=exempt, hours=hours
+        )
         by += places(firing.allows)
     # Without a salon of its own, a record must pass in all of the person's.
     if not grants or (denials and resource.salon is None):
@@ -107,11 +120,14 @@ def _grant(
     firing: Firing,
     *,
     exempt: bool,
+    hours: bool,
 ) -> Grant:
     """What one salon lets the person do with its records."""
     view = index.view(staff, post)
     read, write = (
-        view.field_set(resource, action).residuals(staff, post, facts) if view else {}
+        view.field_set(resource, action).residuals(staff, post, facts, hours=hours)
+        if view
+        else {}
         for action in (READ, WRITE)
     )
     return Grant(

@@ -56,11 +56,18 @@ class Cell:
             not row.request.literals and row.left.settled for row in self.denies
         )
 
-    def firing(self, staff: StaffId, post: Post, facts: Facts) -> "Firing":
-        """The rows that fire under these facts, as far as the request can tell."""
+    def firing(
+        self, staff: StaffId, post: Post, facts: Facts, *, hours: bool = True
+    ) -> "Firing":
+        """The rows that fire under these facts, as far as the request can tell.
+
+        Those of hours.yaml do not where `hours` is False: they are lifted.
+        """
         return Firing(
             denies=tuple(r.left for r in self.denies if r.request.fires(facts, deny=True)),
-            hours=tuple(r.left for r in self.hours if r.request.fires(facts, deny=True)),
+            hours=tuple(
+                r.left for r in self.hours if hours and r.request.fires(facts, deny=True)
+            ),
             allows=tuple(
                 r.left
                 for r in self.allows
@@ -121,11 +128,13 @@ class FieldSet:
     hidden: frozenset[str]
     conditional: tuple[tuple[str, Cell], ...]
 
-    def residuals(self, staff: StaffId, post: Post, facts: Facts) -> dict[str, Residual]:
-        """Each field with what the record has still to say about it."""
+    def residuals(
+        self, staff: StaffId, post: Post, facts: Facts, *, hours: bool = True
+    ) -> dict[str, Residual]:
+        """Each field with what the record has still to say about it; `hours` as in `firing`."""
         known = dict.fromkeys(self.hidden, CLOSED)
         for name, cell in self.conditional:
-            known[name] = cell.firing(staff, post, facts).residual
+            known[name] = cell.firing(staff, post, facts, hours=hours).residual
         return known
 
 

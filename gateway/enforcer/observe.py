@@ -90,10 +90,10 @@ class Trial:
     index: Index | None
     by: RuleRef
 
-    def decide(self, access: Access) -> Decision:
-        """The decision that counts."""
+    def decide(self, access: Access, lifted: str | None = None) -> Decision:
+        """The decision that counts; `lifted` as in `decide.py`."""
         if self.index is not None:
-            return decide(self.index, access)
+            return decide(self.index, access, lifted)
         return Permit(by=(self.by,), uncut=True)
 
 

@@ -29,17 +29,20 @@ class Ruling:
     noted: tuple[str, ...]
 
 
-def ruling_on(index: Index, access: Access, trial: Trial | None = None) -> Ruling:
+def ruling_on(
+    index: Index, access: Access, trial: Trial | None = None, lifted: str | None = None
+) -> Ruling:
     """Decide, and keep what it was decided on.
 
     Args:
         index: all rows.
         access: what is asked.
         trial: what is only observed today; None = nothing.
+        lifted: the salon whose window a grant lifts; None = no one's.
     """
     home = access.facts.get(access.principal.home.salon, {})
-    full = decide(index, access)
-    counts = full if trial is None else trial.decide(access)
+    full = decide(index, access, lifted)
+    counts = full if trial is None else trial.decide(access, lifted)
     return Ruling(
         decision=full if counts == full else counts,
         full=full,

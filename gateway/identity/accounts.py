@@ -4,8 +4,8 @@ One small document a person. What is decided on it is decided here; who reads an
 and hashes, is `gateway/accounts.py`.
 
 - `password` is a PHC string: the hash with its salt and its parameters, nothing else.
-- `generation` grows with every change of the password: whatever was made of an older one (a
-  session of the console) is over.
+- `generation` grows with every change of the password or of the second factor: whatever was made
+  of an older one (half a sign-in, a session of the console) is over.
 - `devices` are those that signed in here before, MAX_DEVICES at most, the latest used. They
   have one right only: strangers' wrong guesses do not make them wait (`attempts.py`).
 
@@ -19,6 +19,7 @@ import msgspec
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, device_id
 from gateway.domain.time import Instant, to_milliseconds
+from gateway.identity.second_factor import SecondFactor
 
 MAX_DEVICES = 32  # per person; 4 KB of a document's 16
 MAX_SESSION_DAYS = 30  # so long a session can be renewed; then the password is asked again
@@ -40,14 +41,17 @@ class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         _require_moment(self.since)
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Account(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True
+):
     """How one person signs in.
 
     Attributes:
         password: its hash, as a PHC string.
         must_change: somebody else knows it; nothing but changing it is open.
         changed_at: milliseconds since 1970.
-        generation: from 1, one more with each password.
+        generation: from 1, one more with each password or second factor.
+        second: the second factor; None = they have none.
     """
 
     password: str
@@ -55,6 +59,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     changed_at: int
     generation: int
     devices: dict[str, Device]
+    second: SecondFactor | None = None
 
     def __post_init__(self) -> None:
         _require_moment(self.changed_at)
@@ -73,14 +78,23 @@ class Account(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 def with_password(
     before: Account | None, password: str, now: Instant, *, must_change: bool
 ) -> Account:
-    """The account with another password. Its devices stay known: they have to sign in anew."""
+    """The account with another password. Its devices stay known: they have to sign in anew.
+
+    Its second factor stays: whoever hands out passwords does not thereby get past it.
+    """
     return Account(
         password=password,
         must_change=must_change,
         changed_at=to_milliseconds(now),
         generation=1 if before is None else before.generation + 1,
         devices={} if before is None else before.devices,
+        second=None if before is None else before.second,
     )
+
+
+def with_second(before: Account, second: SecondFactor | None) -> Account:
+    """The account with another second factor, or without one."""
+    return msgspec.structs.replace(before, second=second, generation=before.generation + 1)
 
 
 def signed_in(

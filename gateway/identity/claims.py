@@ -15,9 +15,11 @@ typed and timed here, on the one clock reading of the request. Never key a revoc
 token's text: for ES256 a second valid signature can be made of the first.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -40,6 +42,8 @@ from gateway.identity.keys import ALGORITHMS, Key, KeyTable
 MAX_LEEWAY_SECONDS = 60  # clocks that differ by more need repair, not patience
 MAX_EPOCH = 2**63 - 1  # what SQLite and Redis count to
 MAX_SECONDS = 32_503_680_000  # the year 3000: beyond it somebody wrote milliseconds
+MAX_AUDIENCES = 16  # of one token
+MAX_SESSION_CHARS = 1024  # of `sid` and `jti`
 
 _REGISTERED = frozenset({"iss", "aud", "exp", "nbf", "iat"})  # ours to read, not to rename
 
@@ -50,17 +54,21 @@ SigningKey = bytes | RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimNames:
-    """What the issuer calls our claims. `roles` None: tokens of this issuer narrow nothing."""
+    """What the issuer calls our claims; None = its tokens have none that counts.
+
+    `roles` None: tokens of this issuer narrow nothing. `epoch` None: it knows none of ours, and
+    only `verify_foreign` reads its tokens.
+    """
 
     staff: str = "sub"
-    device: str = "device"
-    epoch: str = "epoch"
-    app: str = "app"
+    device: str | None = "device"
+    epoch: str | None = "epoch"
+    app: str | None = "app"
     roles: str | None = None
 
     def __post_init__(self) -> None:
-        names = [self.staff, self.device, self.epoch, self.app]
-        names += [] if self.roles is None else [self.roles]
+        given = (self.staff, self.device, self.epoch, self.app, self.roles)
+        names = [name for name in given if name is not None]
         if len(set(names)) != len(names) or not all(names):
             raise ValueError("claim names must differ from each other and not be empty")
         taken = _REGISTERED.intersection(names)
@@ -75,6 +83,8 @@ class TokenPolicy:
     Attributes:
         issuer, audience: compared exactly; the token's audience must be one text.
         leeway_seconds: for clocks that differ, 0 to 60.
+        several_audiences: the audience may also be one of a list (RFC 7519 4.1.3), as identity
+            providers write it.
     """
 
     issuer: str
@@ -82,6 +92,7 @@ class TokenPolicy:
     keys: KeyTable = field(repr=False)
     names: ClaimNames = field(default_factory=ClaimNames)
     leeway_seconds: int = 0
+    several_audiences: bool = False
 
     def __post_init__(self) -> None:
         if not self.issuer or not self.audience:
@@ -90,12 +101,20 @@ class TokenPolicy:
             )
         if not 0 <= self.leeway_seconds <= MAX_LEEWAY_SECONDS:
             raise ValueError(f"the leeway must be 0 to {MAX_LEEWAY_SECONDS} seconds")
-        # Better no start than a key that PyJWT refuses at each request.
-        for key in self.keys.keys:
-            try:
-                _JWS.get_algorithm_by_name(key.algorithm).prepare_key(key.material)
-            except (PyJWTError, TypeError, ValueError, NotImplementedError):
-                raise ValueError(f"the key is not one for {key.algorithm}") from None
+        require_usable(self.keys)
+
+
+def require_usable(keys: KeyTable) -> None:
+    """Better no start than a key that PyJWT refuses at each request.
+
+    Raises:
+        ValueError: a key is not one for its algorithm.
+    """
+    for key in keys.keys:
+        try:
+            _JWS.get_algorithm_by_name(key.algorithm).prepare_key(key.material)
+        except (PyJWTError, TypeError, ValueError, NotImplementedError):
+            raise ValueError(f"the key is not one for {key.algorithm}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,22 +138,110 @@ class Claims:
     expires_at: Instant
 
 
+class SessionName(StrEnum):
+    """By what a session of another issuer is known, the best first."""
+
+    SID = "sid"  # OpenID Connect: one sign-in, and every token of it
+    JTI = "jti"  # RFC 7519 4.1.7: one token
+    PAYLOAD = "payload"  # no name at all: one token, by what was signed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignClaims:
+    """What a verified token says whose issuer knows no epochs of ours.
+
+    Attributes:
+        claims: as ever, with an epoch of 0: below every floor, so it is nobody's by itself.
+        named_by, session: which session it is of, among those of its issuer.
+        began_at: the earliest instant it names for its own making and for the sign-in behind it.
+    """
+
+    claims: Claims
+    named_by: SessionName
+    session: str
+    began_at: Instant
+
+    @property
+    def expires_at(self) -> Instant:
+        """Without leeway."""
+        return self.claims.expires_at
+
+
 def verify(token: str, policy: TokenPolicy, now: Instant) -> Claims:
     """Check a token and read its claims.
 
     Raises:
         RequestError: UNAUTHENTICATED with the first cause found. Nothing else is raised.
     """
-    outer = parse_compact(token)
-    _require_signature(token, _key_for(outer, policy.keys))
-    payload = parse_object(outer.payload)
-    _require_text(payload, "iss", policy.issuer, Cause.WRONG_ISSUER)
-    _require_text(payload, "aud", policy.audience, Cause.WRONG_AUDIENCE)
-    expires_at = _require_time(payload, timedelta(seconds=policy.leeway_seconds), now)
+    _, payload, expires_at = _verified(token, policy, now)
     try:
         return _claims(payload, policy.names, expires_at)
     except ValueError:
         refuse(Cause.CLAIM_INVALID)
+
+
+def verify_foreign(token: str, policy: TokenPolicy, now: Instant) -> ForeignClaims:
+    """The same for a policy whose `names.epoch` is None.
+
+    A token that tells nothing of when it began (`iat`, else `auth_time`) is refused: of such a
+    one nobody could say whether it is older than a logout.
+
+    Raises:
+        RequestError: UNAUTHENTICATED with the first cause found. Nothing else is raised.
+    """
+    signed, payload, expires_at = _verified(token, policy, now)
+    try:
+        named_by, session = _session(payload, signed)
+        return ForeignClaims(
+            claims=_claims(payload, policy.names, expires_at),
+            named_by=named_by,
+            session=session,
+            began_at=_began(payload),
+        )
+    except ValueError:
+        refuse(Cause.CLAIM_INVALID)
+
+
+def _verified(
+    token: str, policy: TokenPolicy, now: Instant
+) -> tuple[bytes, dict[str, Any], Instant]:
+    """The payload as signed, as read, and its end: of a token by this issuer, for us, now."""
+    outer = parse_compact(token)
+    _require_signature(token, _key_for(outer, policy.keys))
+    payload = parse_object(outer.payload)
+    _require_text(payload, "iss", policy.issuer, Cause.WRONG_ISSUER)
+    _require_audience(payload, policy)
+    expires_at = _require_time(payload, timedelta(seconds=policy.leeway_seconds), now)
+    return outer.payload, payload, expires_at
+
+
+def _began(payload: dict[str, Any]) -> Instant:
+    told = [_instant(payload[name]) for name in ("iat", "auth_time") if name in payload]
+    if not told:
+        raise ValueError("a session without a beginning")
+    return min(told)
+
+
+def _session(payload: dict[str, Any], signed: bytes) -> tuple[SessionName, str]:
+    for name in (SessionName.SID, SessionName.JTI):
+        value = _text(payload, name)
+        if value is not None:
+            if not 0 < len(value) <= MAX_SESSION_CHARS:
+                raise ValueError("no name of a session")
+            return name, value
+    # Not of the token's text: a second signature makes no second session.
+    return SessionName.PAYLOAD, hashlib.sha256(signed).hexdigest()
+
+
+def _require_audience(payload: dict[str, Any], policy: TokenPolicy) -> None:
+    several = payload.get("aud")
+    if not policy.several_audiences or not isinstance(several, list):
+        _require_text(payload, "aud", policy.audience, Cause.WRONG_AUDIENCE)
+        return
+    if len(several) > MAX_AUDIENCES or not all(isinstance(one, str) for one in several):
+        refuse(Cause.CLAIM_INVALID)
+    if policy.audience not in several:
+        refuse(Cause.WRONG_AUDIENCE)
 
 
 def _key_for(outer: Unverified, keys: KeyTable) -> Key:
@@ -203,15 +310,15 @@ def _claims(payload: dict[str, Any], names: ClaimNames, expires_at: Instant) -> 
     return Claims(
         staff=staff_id(staff.removeprefix("staff:")),
         device=None if device is None else device_id(device),
-        epoch=_integer(payload.get(names.epoch), MAX_EPOCH),
+        epoch=0 if names.epoch is None else _integer(payload.get(names.epoch), MAX_EPOCH),
         app=app,
         roles=_roles(payload, names.roles),
         expires_at=expires_at,
     )
 
 
-def _text(payload: dict[str, Any], name: str) -> str | None:
-    if name not in payload:
+def _text(payload: dict[str, Any], name: str | None) -> str | None:
+    if name is None or name not in payload:
         return None
     value = payload[name]
     if not isinstance(value, str):
@@ -258,6 +365,8 @@ def issue(
         raise ValueError("a token needs a lifetime of at least one second")
     if not issuer or not audience:
         raise ValueError("a token needs an issuer and an audience")
+    if names.epoch is None:
+        raise ValueError("a token of ours needs a claim for the epoch")
     seconds = to_milliseconds(now) // 1000
     payload: dict[str, Any] = {
         "iss": issuer,
@@ -267,10 +376,11 @@ def issue(
         names.staff: staff.removeprefix("staff:"),
         names.epoch: epoch,
     }
-    if device is not None:
-        payload[names.device] = device
-    if app is not None:
-        payload[names.app] = app
+    for name, value in ((names.device, device), (names.app, app)):
+        if value is not None and name is None:
+            raise ValueError("the device or the app cannot be told: no claim is named for it")
+        if value is not None and name is not None:
+            payload[name] = value
     if roles is not None and names.roles is None:
         raise ValueError("the roles cannot be narrowed: no claim is named for them")
     if roles is not None and names.roles is not None:

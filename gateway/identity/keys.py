@@ -29,6 +29,8 @@ MIN_RSA_BITS = 2048  # RFC 7518 3.3
 MAX_RSA_BITS = 8192  # each verification costs the square; nobody issues longer ones
 MAX_JWKS_BYTES = 256 * 2**10  # an identity provider's set with certificate chains is 10 KB
 MAX_KID_CHARS = 256
+MAX_PUBLISHED_KEYS = 64  # in a set that was fetched; issuers publish two to five
+PUBLIC_ALGORITHMS = ("RS256", "ES256", "EdDSA")  # those whose keys may be published
 
 Material = bytes | RSAPublicKey | EllipticCurvePublicKey | Ed25519PublicKey
 
@@ -120,6 +122,57 @@ def parse_jwks(text: str, file: str) -> KeyTable:
         except ValueError as error:
             problems.append(str(error))
     raise _refuse(file, problems)
+
+
+def parse_published(text: str | bytes, algorithms: frozenset[str]) -> KeyTable | None:
+    """Read a key set that an issuer publishes for everybody.
+
+    RFC 7517 5: keys we have no use for (another type, curve or algorithm, for encryption) are
+    left out, since issuers publish those of all their clients in one set. What is broken in any
+    other way makes the whole set none.
+
+    Args:
+        text: as it was fetched.
+        algorithms: those of `PUBLIC_ALGORITHMS` whose keys count.
+
+    Returns:
+        None: a set by whose word no key counts now.
+
+    Raises:
+        ValueError: it is no key set, or holds what nobody may publish.
+    """
+    data = parse_strict_json(text, max_depth=8, max_bytes=MAX_JWKS_BYTES)
+    entries = data.get("keys") if isinstance(data, dict) else None
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ValueError('not a key set: no `{"keys": [...]}`')
+    if len(entries) > MAX_PUBLISHED_KEYS:
+        raise ValueError(f"more than {MAX_PUBLISHED_KEYS} keys")
+    for entry in entries:
+        if entry.get("kty") == "oct" or "k" in entry:
+            raise ValueError("a shared secret in a published set is a secret no more")
+        _refuse_private(entry)
+    counting = [entry for entry in entries if _is_for(entry, algorithms)]
+    keys = tuple(key for entry in counting for key in _key(entry))
+    return KeyTable(keys) if keys else None
+
+
+def _is_for(entry: Mapping[str, Any], algorithms: frozenset[str]) -> bool:
+    """Does its issuer mean this key for signatures of these algorithms?"""
+    kty = entry.get("kty")
+    if not isinstance(kty, str) or kty not in _KINDS:
+        return False
+    algorithm, _ = _KINDS[kty]
+    curve = entry.get("crv", _CURVES.get(kty)) == _CURVES.get(kty)
+    agrees = entry.get("alg", algorithm) == algorithm
+    operations = entry.get("key_ops", ["verify"])
+    verifies = isinstance(operations, list) and "verify" in operations
+    return (
+        algorithm in algorithms
+        and curve
+        and agrees
+        and verifies
+        and entry.get("use", "sig") == "sig"
+    )
 
 
 def _refuse(file: str, problems: Iterable[str]) -> PolicyError:
@@ -227,6 +280,8 @@ _KINDS: dict[str, tuple[str, Callable[[Mapping[str, Any]], Material]]] = {
     "OKP": ("EdDSA", _okp),
     "oct": ("HS256", _oct),
 }
+
+_CURVES = {"EC": "P-256", "OKP": "Ed25519"}  # of the kinds that have one
 
 _KEY_FILE = re.compile(rb"-----BEGIN |ssh-|ecdsa-sha2-|\s*\{\s*\"")
 

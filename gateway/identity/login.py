@@ -161,6 +161,28 @@ def person_told(step: SignIn, answered: Answered) -> str | None:
         _not_learned()
 
 
+def is_nobodys(step: SignIn, answered: Answered) -> bool:
+    """Does the CRM say of a session that nobody is signed in with it?
+
+    As `person_told`, and by a member that only failures have, if it names nobody besides.
+
+    Raises:
+        UpstreamError: LOGIN_NOT_LEARNED: it says neither.
+    """
+    try:
+        if step.unless and 200 <= answered.status <= 299:
+            told = _json(answered)
+            failed = any(
+                _is_there(member(told, Source(place=Place.BODY, path=path)))
+                for path in step.unless
+            )
+            if failed and isinstance(member(told, step.staff), Missing):
+                return True
+    except ValueError:
+        _not_learned()
+    return person_told(step, answered) is None
+
+
 def who_headers(who: Who, form: Source, value: str) -> Headers:
     """The headers with which the gateway asks the CRM who has this credential."""
     if form.place is Place.COOKIE:

@@ -9,7 +9,8 @@ House rules:
   from the wire; `wire_text` turns them into what a library that writes UTF-8 must be given.
 - Framing (Content-Length, Transfer-Encoding) is the HTTP library's alone, on the way out.
 - What cannot be dropped without changing what the request means is refused, not dropped.
-- An answer for somebody in particular is nobody else's: no shared cache may keep it.
+- An answer for somebody in particular is nobody else's: no shared cache may keep it. Neither
+  one with a cookie: `Set-Cookie` by itself keeps no cache from storing (RFC 9111 7.3).
 """
 
 import re
@@ -144,7 +145,7 @@ def _outgoing(
     if cut:
         _require_unconditional(fields, method)
     injected = {name.lower() for name, _ in inject}
-    lost = _connection_options(fields) | injected
+    lost = _connection_options(fields) | injected | (passing.withheld - passing.headers)
     if passing.headers:
         _require_carried(fields, passing.headers)
     if not forward_token and "authorization" not in passing.headers:
@@ -214,11 +215,12 @@ def answer_headers(
         for name, value in headers
         if (lower := name.lower()) not in lost and not lower.startswith(DENIED_ANSWER_PREFIXES)
     ]
-    return (*(_private(uncut) if personal else uncut), *cookies)
+    return (*(private_headers(uncut) if personal or cookies else uncut), *cookies)
 
 
-def _private(headers: list[tuple[str, str]]) -> Headers:
+def private_headers(headers: Iterable[tuple[str, str]]) -> Headers:
     """The headers of an answer that is one person's, whatever the CRM says of caches."""
+    headers = tuple(headers)
     rules = [value for name, value in headers if name.lower() == "cache-control"]
     varies = [value for name, value in headers if name.lower() == "vary"]
     kept = (

@@ -115,6 +115,13 @@ class _Reader:
                     *here,
                     "continues",
                 )
+            elif one.continues and one.who is None:
+                self._complain(
+                    "whether a session that goes on is somebody's already, only the CRM knows; "
+                    "name the address that tells it at `who`, like `GET /api/me`",
+                    *here,
+                    "continues",
+                )
             when = self._clue(one.when, here)
             if issues is not None and staff is not None:
                 yield (

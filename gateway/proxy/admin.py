@@ -19,6 +19,7 @@ from aiohttp import web
 
 from gateway.domain.errors import GatewayError
 from gateway.domain.reason import STATUS, Reason
+from gateway.domain.relayed import PEER_HEADER
 from gateway.events import Event, emit
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.wire import WireServer, require_c_parser
@@ -88,6 +89,8 @@ class AdminServer:
             None = there is no `/reload`.
         console: answers what is the console's, and None to everything else; never raises.
             None = there is no console.
+        inner: by path, JSON values for the other processes of this gateway: on a Unix socket,
+            and only if nobody else is asked for.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class AdminServer:
         names: frozenset[str] = frozenset(),
         reload: Reload | None = None,
         console: Rooms | None = None,
+        inner: Mapping[str, Callable[[], Awaitable[Any]]] | None = None,
     ) -> None:
         self._ready = ready
         self._render_metrics = render_metrics
@@ -106,6 +110,7 @@ class AdminServer:
         self._names = frozenset(name.lower() for name in names) | {"localhost"}
         self._reload = reload
         self._console = console
+        self._inner = dict(inner or {})
         self._wire: WireServer | None = None
         self._listener: asyncio.Server | None = None
         self._path: Path | None = None
@@ -121,8 +126,8 @@ class AdminServer:
         """Listen on a Unix socket, for whoever may enter its folder."""
         require_c_parser()
         self._wire = WireServer(self._handle, PortLimits(), _malformed)
-        self._listener = await asyncio.get_running_loop().create_unix_server(self._wire, path)
         self._path = path
+        self._listener = await asyncio.get_running_loop().create_unix_server(self._wire, path)
 
     async def stop(self) -> None:
         """Stop listening and close what is open."""
@@ -146,6 +151,9 @@ class AdminServer:
         path = request.raw_path.partition("?")[0]
         if path == "/reload" and self._reload is not None:
             return await self._reloaded(request, self._reload)
+        inner = self._inner.get(path) if self._path is not None else None
+        if inner is not None and PEER_HEADER not in request.headers:
+            return _json(200, await inner())
         page = None if self._console is None else await self._console(request)
         if page is not None:
             return page

@@ -16,8 +16,11 @@ from gateway.proxy.wording import WORDING
 CONTENT_TYPE = "application/problem+json"
 
 
-def problem(refusal: Refusal) -> bytes:
-    """The problem document of a refusal, in English."""
+def problem(refusal: Refusal, break_glass: str | None = None) -> bytes:
+    """The problem document of a refusal, in English.
+
+    `break_glass` is where the card can be asked for; None = it cannot.
+    """
     words = WORDING.family(refusal.reason, Language.EN)
     told = refusal.detail if refusal.reason is not Reason.UNAUTHENTICATED else ""
     document: dict[str, Any] = {
@@ -28,10 +31,14 @@ def problem(refusal: Refusal) -> bytes:
         "instance": f"urn:uuid:{refusal.request_id}",
         "reason": str(refusal.reason),
     }
+    if refusal.reason is Reason.INCIDENT and refusal.detail:
+        document |= {"detail": words.why, "contact": refusal.detail}  # the owner's own line
     if refusal.reason is Reason.RULE_DENIES:
         document["rules"] = [str(rule) for rule in refusal.by]
     if refusal.reason is Reason.OUTSIDE_HOURS and refusal.opens_at is not None:
         document["opens_at"] = refusal.opens_at.astimezone(zone_of(refusal)).isoformat()
+    if break_glass is not None:
+        document["break_glass"] = break_glass
     return json.dumps(document, ensure_ascii=False).encode()
 
 

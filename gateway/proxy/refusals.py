@@ -24,6 +24,7 @@ ALLOWED_METHODS = ", ".join(sorted(METHODS))
 RETRY_SECONDS = 1  # state and audit come back within seconds or not by themselves
 
 SIGN_IN = f"/{RESERVED}/sign-in"
+BREAK_GLASS = f"/{RESERVED}/break-glass"
 MAX_WAY_BACK = 1024  # characters of a target, three times that at most where it is a value
 
 _COMMON: Headers = (
@@ -56,7 +57,13 @@ def render(refusal: Refusal, inbound: Inbound, *, now: Instant, sign_in: bool = 
     return Answer(
         status=STATUS[refusal.reason],
         headers=(*headers, *_COMMON, *_special(refusal, now)),
-        body=page.screen(refusal, language, now, _way_in(inbound) if sign_in else None),
+        body=page.screen(
+            refusal,
+            language,
+            now,
+            sign_in=_way_in(inbound) if sign_in else None,
+            break_glass=_way_to_ask(refusal) if inbound.method == "GET" else None,
+        ),
     )
 
 
@@ -70,8 +77,13 @@ def render_problem(refusal: Refusal, *, now: Instant) -> Answer:
     return Answer(
         status=STATUS[refusal.reason],
         headers=(*headers, *_COMMON, *_special(refusal, now)),
-        body=problem_json.problem(refusal),
+        body=problem_json.problem(refusal, _way_to_ask(refusal)),
     )
+
+
+def break_glass_address(record: str) -> str:
+    """Where a card can be asked for, by the card's address."""
+    return f"{BREAK_GLASS}?record={quote(record, safe='')}"
 
 
 def _way_in(inbound: Inbound) -> str:
@@ -80,6 +92,13 @@ def _way_in(inbound: Inbound) -> str:
     if target is None or len(target.wire) > MAX_WAY_BACK:
         return SIGN_IN
     return f"{SIGN_IN}?next={quote(target.wire, safe='')}"
+
+
+def _way_to_ask(refusal: Refusal) -> str | None:
+    """Where this card can be asked for; None = it cannot."""
+    if refusal.card is None or len(refusal.card) > MAX_WAY_BACK:
+        return None
+    return break_glass_address(refusal.card)
 
 
 def _special(refusal: Refusal, now: Instant) -> Headers:

@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from gateway.domain.decision import Refusal
 from gateway.domain.reason import Reason
 from gateway.domain.time import Instant
+from gateway.proxy.breakglass_pages import WORDS as BREAK_GLASS_WORDS
 from gateway.proxy.negotiate import Language
 from gateway.proxy.problem import zone_of
 from gateway.proxy.signin_pages import WORDS
@@ -39,11 +40,21 @@ CONTENT_SECURITY_POLICY = (
 
 
 def screen(
-    refusal: Refusal, language: Language, now: Instant, sign_in: str | None = None
+    refusal: Refusal,
+    language: Language,
+    now: Instant,
+    *,
+    sign_in: str | None = None,
+    break_glass: str | None = None,
 ) -> bytes:
     """The page of a refusal in the reader's language, UTF-8.
 
-    `sign_in` is the address where people sign in; None = they do so elsewhere.
+    Args:
+        refusal: what is said.
+        language: the reader's.
+        now: for the moment of opening.
+        sign_in: the address where people sign in; None = they do so elsewhere.
+        break_glass: the address where this card can be asked for; None = it cannot.
     """
     locale = WORDING.languages[language]
     page = _PAGE.render(
@@ -51,10 +62,13 @@ def screen(
         words=WORDING.family(refusal.reason, language),
         opening=_opening(refusal, locale, now),
         quote=locale.quote,
+        contact=refusal.detail if refusal.reason is Reason.INCIDENT else "",
         request_id=refusal.request_id,
         reason=str(refusal.reason),
         sign_in=sign_in if refusal.reason is Reason.UNAUTHENTICATED else None,
         sign_in_word=WORDS[language].sign_in,
+        break_glass=break_glass,
+        break_glass_word=BREAK_GLASS_WORDS[language].button,
     )
     return page.encode()
 

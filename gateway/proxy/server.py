@@ -66,6 +66,14 @@ class AnswersOwn(Protocol):
         ...
 
 
+class AnswersAsking(Protocol):
+    """What answers the address where cards are asked for. It promises not to raise."""
+
+    async def answer(self, inbound: Inbound, body: BodySource) -> Outcome | None:
+        """Answer a request; None = it is for somebody else."""
+        ...
+
+
 class GuardedServer:
     """One listening guarded port.
 
@@ -76,6 +84,7 @@ class GuardedServer:
         limits: sizes and times.
         socket_limits: the same of a WebSocket.
         own: the sign-in; None = everything is for the pipeline.
+        break_glass: where a card is asked for outside the window; None = nowhere.
         on_shell_refusal: told the reason of every refusal that the pipeline did not make:
             requests the parser or the shell could not accept, and failures of the pipeline.
     """
@@ -89,10 +98,12 @@ class GuardedServer:
         limits: PortLimits | None = None,
         socket_limits: SocketLimits | None = None,
         own: AnswersOwn | None = None,
+        break_glass: AnswersAsking | None = None,
         on_shell_refusal: Callable[[Reason], None] | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._sign_in = own
+        self._break_glass = break_glass
         self._now = now
         self._ssl = ssl_context
         self._limits = limits or PortLimits()
@@ -186,8 +197,8 @@ class GuardedServer:
         except RequestError as error:
             return self._own(error.reason, error.detail)
         try:
-            if self._sign_in is not None:
-                own = await self._sign_in.answer(inbound, body)
+            for page in (self._break_glass, self._sign_in):
+                own = None if page is None else await page.answer(inbound, body)
                 if own is not None:
                     return own
             return await self._pipeline.run(inbound, body)

@@ -3,6 +3,9 @@
     GET, POST  /_salon/sign-in    name and password -> a cookie, or a bearer token for programs
     GET, POST  /_salon/password   the same with a new password; the only thing a given one opens
     GET, POST  /_salon/sign-out   ends the sessions of this device
+    POST       /_salon/code       the code of a second factor, after the right password
+    GET, POST  /_salon/second-factor  name and password -> a key for an authenticator app
+    POST       /_salon/set-up     the first code of that key: it counts from now on
     POST       /_salon/renew      a session past half of its life -> a new one
 
 True here:
@@ -13,6 +16,8 @@ True here:
   with a cookie that no script can read. JSON is answered with JSON, and never sets a cookie.
 * A wrong name and a wrong password get the same answer, byte for byte, but for what was typed
   and the number of the entry.
+* Half a sign-in is a ticket in a form (`identity/half.py`), good in the browser whose device
+  cookie names the device in it; for programs, with that device beside it.
 * Who has a session is who signed in here: the token is the gateway's own, of the device's epoch.
 """
 
@@ -22,7 +27,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from gateway.accounts import Accounts, Refused
+from gateway.accounts import Accounts, Refused, SignedIn
 from gateway.domain.decision import Refusal
 from gateway.domain.errors import GatewayError, OperatorError, RequestError
 from gateway.domain.http import (
@@ -34,13 +39,17 @@ from gateway.domain.http import (
     Outcome,
 )
 from gateway.domain.reason import STATUS, Cause, Reason
+from gateway.domain.subject import DeviceId
 from gateway.doorway import Doorway
 from gateway.events import Event, emit
 from gateway.identity.claims import Claims, verify
 from gateway.identity.credential import credential
 from gateway.identity.device_cookie import write_device
+from gateway.identity.half import LASTS, Half, Step, half_key, read_half, write_half
 from gateway.identity.issuing import Issuer
+from gateway.identity.totp import otpauth_uri, write_secret
 from gateway.mapping.guard import Guarded, guard
+from gateway.mapping.hygiene import private_headers
 from gateway.mapping.pattern import RESERVED
 from gateway.mapping.target import canonical, linked_target
 from gateway.mapping.websocket import require_no_upgrade
@@ -49,7 +58,9 @@ from gateway.proxy import negotiate
 from gateway.proxy.refusals import render
 from gateway.proxy.signin_forms import (
     CHANGE,
+    CODE,
     DEVICE_COOKIE,
+    SECOND,
     SIGN_IN,
     Sent,
     is_form,
@@ -57,7 +68,7 @@ from gateway.proxy.signin_forms import (
     require_empty,
     require_own_form,
 )
-from gateway.proxy.signin_pages import WORDS, Page, page, weak_lines
+from gateway.proxy.signin_pages import NOTHING, WORDS, Page, Second, page, weak_lines
 
 PREFIX = f"/{RESERVED}"
 HOME = "/"
@@ -113,7 +124,11 @@ class SignIn:
             return self._refusal(guarded, OperatorError(Reason.INTERNAL_ERROR))
 
     async def renewed(self, inbound: Inbound, answer: Answer) -> Answer:
-        """The answer to somebody who opened a page, with a new session if theirs grows old."""
+        """The answer to somebody who opened a page, with a new session if theirs grows old.
+
+        From then on it is theirs alone: a page for everybody may be kept by a cache in front of
+        us, and with it the session (RFC 9111 7.3).
+        """
         opened = inbound.method == "GET" and inbound.values("sec-fetch-dest") == ("document",)
         if not opened or inbound.values("authorization"):  # what is fetched, and programs
             return answer
@@ -123,7 +138,7 @@ class SignIn:
             return answer
         if token is None:
             return answer
-        return replace(answer, headers=(*answer.headers, self._session(token)))
+        return replace(answer, headers=(*private_headers(answer.headers), self._session(token)))
 
     # -- the addresses ----------------------------------------------------------------------
 
@@ -140,6 +155,14 @@ class SignIn:
                 return self._show_password
             case ("GET", "sign-out"):
                 return self._show_sign_out
+            case ("GET", "second-factor"):
+                return self._show_second_factor
+            case ("POST", "second-factor"):
+                return self._begin_second_factor
+            case ("POST", "set-up"):
+                return self._set_up
+            case ("POST", "code"):
+                return self._give_code
             case ("POST", "sign-in"):
                 return self._sign_in
             case ("POST", "password"):
@@ -173,17 +196,27 @@ class SignIn:
     ) -> Outcome:
         return page(Page.SIGN_OUT, _language(guarded))
 
+    async def _show_second_factor(
+        self, guarded: Guarded, _: CanonicalTarget, __: BodySource
+    ) -> Outcome:
+        return page(Page.SECOND_FACTOR, _language(guarded))
+
     async def _sign_in(self, guarded: Guarded, _: CanonicalTarget, body: BodySource) -> Outcome:
         sent = await self._sent(guarded, body, SIGN_IN)
         return await self._let_in(guarded, sent, sent.password, Page.SIGN_IN)
 
     async def _change(self, guarded: Guarded, _: CanonicalTarget, body: BodySource) -> Outcome:
-        sent = await self._sent(guarded, body, CHANGE)
+        sent = await self._sent(guarded, body, CHANGE, CODE)
         words = WORDS[_language(guarded)]
         if sent.form and sent.again != sent.new:
             return self._wrong(guarded, sent, Page.PASSWORD, Reason.PASSWORD_WEAK, (words.differ,))
         found = await self.accounts.change_password(
-            sent.name, sent.password, sent.new, peer=self._peer(guarded), device=sent.device
+            sent.name,
+            sent.password,
+            sent.new,
+            peer=self._peer(guarded),
+            device=sent.device,
+            code=sent.code,
         )
         if isinstance(found, Refused):
             return self._refused(guarded, sent, Page.PASSWORD, found)
@@ -194,6 +227,45 @@ class SignIn:
             told = " ".join(weak_lines(found, negotiate.Language.EN))
             raise RequestError(Reason.PASSWORD_WEAK, told)
         return await self._let_in(guarded, sent, sent.new, Page.PASSWORD)
+
+    async def _give_code(self, guarded: Guarded, _: CanonicalTarget, body: BodySource) -> Outcome:
+        sent = await self._sent(guarded, body, SECOND)
+        half = self._half_of(sent, Step.CODE)
+        if half is None:
+            return self._too_late(guarded, sent)
+        found = await self.accounts.give_code(half, sent.code, peer=self._peer(guarded))
+        if isinstance(found, Refused):
+            return self._refused(guarded, sent, Page.CODE, found, Second(ticket=sent.ticket))
+        return self._begun(sent, found)
+
+    async def _begin_second_factor(
+        self, guarded: Guarded, _: CanonicalTarget, body: BodySource
+    ) -> Outcome:
+        sent = await self._sent(guarded, body, SIGN_IN, CODE)
+        found = await self.accounts.begin_second_factor(
+            sent.name, sent.password, sent.code, peer=self._peer(guarded), device=sent.device
+        )
+        return self._answered(guarded, sent, Page.SECOND_FACTOR, found)
+
+    async def _set_up(self, guarded: Guarded, _: CanonicalTarget, body: BodySource) -> Outcome:
+        sent = await self._sent(guarded, body, SECOND)
+        half = self._half_of(sent, Step.ENROL)
+        if half is None:
+            return self._too_late(guarded, sent)
+        found = await self.accounts.enrol(half, sent.code, peer=self._peer(guarded))
+        if isinstance(found, Refused):
+            again = self._second(half, sent.ticket)
+            return self._refused(guarded, sent, Page.SET_UP, found, again)
+        begun = self._begun(sent, found.signed_in, recovery=list(found.recovery))
+        if not sent.form:
+            return begun
+        return page(
+            Page.RECOVERY,
+            _language(guarded),
+            next_page=_next_page(sent.next),
+            second=Second(recovery=found.recovery),
+            headers=tuple(one for one in begun.headers if one[0] == "Set-Cookie"),
+        )
 
     async def _sign_out(self, guarded: Guarded, _: CanonicalTarget, body: BodySource) -> Outcome:
         browser = not guarded.values("authorization")
@@ -224,32 +296,29 @@ class SignIn:
 
     # -- who --------------------------------------------------------------------------------
 
-    async def _sent(self, guarded: Guarded, body: BodySource, needed: frozenset[str]) -> Sent:
+    async def _sent(
+        self,
+        guarded: Guarded,
+        body: BodySource,
+        needed: frozenset[str],
+        also: frozenset[str] = frozenset(),
+    ) -> Sent:
         origins = self.doorway.origins
         return await read_sent(
-            guarded, body, needed=needed, own_origins=origins, key=self.device_key
+            guarded, body, needed=needed, also=also, own_origins=origins, key=self.device_key
         )
 
     async def _let_in(self, guarded: Guarded, sent: Sent, password: str, asked: Page) -> Outcome:
-        """Sign in, and hand out the session."""
+        """Sign in, and hand out the session, or what asks for a code."""
         found = await self.accounts.sign_in(
             sent.name, password, peer=self._peer(guarded), device=sent.device
         )
-        if isinstance(found, Refused):
-            return self._refused(guarded, sent, asked, found)
-        if found.device is None or found.epoch is None:  # they must change it first
-            reason = Reason.PASSWORD_TEMPORARY
-            if not sent.form:
-                raise RequestError(reason, f"Choose your own password at {PREFIX}/password.")
-            given = (WORDS[_language(guarded)].given,)
-            return self._wrong(guarded, sent, Page.PASSWORD, reason, given)
-        token = self.issuer.first(found.staff, found.device, found.epoch, self.clock.now())
-        device = write_device(found.device, self.device_key)
-        if not sent.form:
-            return self._told({"token": token, "device": device})
-        to = ("Location", _next_page(sent.next))
-        kept = _cookie(DEVICE_COOKIE, device, DEVICE_DAYS * 86_400)
-        return Answer(status=SEE_OTHER, headers=(*_PLAIN, to, self._session(token), kept))
+        return self._answered(guarded, sent, asked, found)
+
+    def _half_of(self, sent: Sent, step: Step) -> Half | None:
+        """The first half of a sign-in, if this is the browser that it was in."""
+        key, now = half_key(self.device_key), self.clock.now()
+        return read_half(sent.ticket, key, now, step=step, device=sent.device)
 
     async def _session_of(self, inbound: Inbound) -> Claims:
         """Whose session this is, if it is one that nobody has ended.
@@ -290,22 +359,97 @@ class SignIn:
     def _session(self, token: str) -> tuple[str, str]:
         return _cookie(self.cookie, token, self.issuer.lifetime_seconds)
 
-    def _told(self, members: Mapping[str, str]) -> Answer:
-        """A bearer token for a program (RFC 6749 5.1)."""
-        whole = {
-            **members,
-            "token_type": "Bearer",
-            "expires_in": self.issuer.lifetime_seconds,
-        }
-        headers = (("Content-Type", "application/json"), *_PLAIN)
-        return Answer(status=200, headers=headers, body=msgspec.json.encode(whole))
+    def _named(self, device: DeviceId) -> tuple[str, str]:
+        """The cookie by which a device is known again; it lets nobody in."""
+        return _cookie(DEVICE_COOKIE, write_device(device, self.device_key), DEVICE_DAYS * 86_400)
 
-    def _refused(self, guarded: Guarded, sent: Sent, which: Page, found: Refused) -> Outcome:
-        """The password was wrong, or it is too early: one answer for whoever it is."""
-        words = WORDS[_language(guarded)]
-        line = words.wrong if found.wait is None else words.wait(found.wait)
+    def _told(self, members: Mapping[str, object]) -> Answer:
+        """A bearer token for a program (RFC 6749 5.1)."""
+        lasts = {"token_type": "Bearer", "expires_in": self.issuer.lifetime_seconds}
+        return _json({**members, **lasts})
+
+    def _answered(
+        self, guarded: Guarded, sent: Sent, asked: Page, found: SignedIn | Half | Refused
+    ) -> Outcome:
+        """What comes of a password."""
+        if isinstance(found, Refused):
+            return self._refused(guarded, sent, asked, found)
+        if isinstance(found, Half):
+            must = found.step is Step.ENROL and asked is not Page.SECOND_FACTOR
+            return self._halfway(guarded, sent, found, must=must)
+        if not found.must_change:
+            return self._begun(sent, found)
+        reason = Reason.PASSWORD_TEMPORARY
+        if not sent.form:
+            raise RequestError(reason, f"Choose your own password at {PREFIX}/password.")
+        given = (WORDS[_language(guarded)].given,)
+        return self._wrong(guarded, sent, Page.PASSWORD, reason, given)
+
+    def _begun(self, sent: Sent, found: SignedIn, **besides: list[str]) -> Answer:
+        """The session: as cookies to a browser, which goes on to where it wanted; or as JSON."""
+        if found.device is None or found.epoch is None:
+            raise OperatorError(Reason.INTERNAL_ERROR)
+        token = self.issuer.first(found.staff, found.device, found.epoch, self.clock.now())
+        if not sent.form:
+            device = write_device(found.device, self.device_key)
+            return self._told({"token": token, "device": device, **besides})
+        to = ("Location", _next_page(sent.next))
+        kept = self._named(found.device)
+        return Answer(status=SEE_OTHER, headers=(*_PLAIN, to, self._session(token), kept))
+
+    def _halfway(self, guarded: Guarded, sent: Sent, half: Half, *, must: bool) -> Answer:
+        """The password was right; now the code, or the key that they want or must set up."""
+        ticket = write_half(half, half_key(self.device_key), self.clock.now())
+        second = self._second(half, ticket)
         if sent.form:
-            return self._wrong(guarded, sent, which, found.reason, (line,), found)
+            words = WORDS[_language(guarded)]
+            return page(
+                Page.CODE if half.step is Step.CODE else Page.SET_UP,
+                _language(guarded),
+                next_page=_next_page(sent.next),
+                wrong=(words.required,) if must else (),
+                second=second,
+                headers=(self._named(half.device),),
+            )
+        whole: dict[str, object] = {
+            "second_factor": half.step,
+            "ticket": ticket,
+            "device": write_device(half.device, self.device_key),
+            "expires_in": int(LASTS[half.step].total_seconds()),
+        }
+        if half.step is Step.ENROL:
+            whole |= {"secret": second.secret, "uri": second.uri}
+        return _json(whole)
+
+    def _second(self, half: Half, ticket: str) -> Second:
+        """What a page says of it."""
+        if half.step is Step.CODE:
+            return Second(ticket=ticket)
+        member = self.accounts.roster().members[half.staff]
+        uri = otpauth_uri(
+            half.secret, salon=next(iter(member.salons)), who=half.staff.removeprefix("staff:")
+        )
+        return Second(ticket=ticket, secret=write_secret(half.secret), uri=uri)
+
+    def _too_late(self, guarded: Guarded, sent: Sent) -> Outcome:
+        """A ticket that is none of ours, or of no use any more, or in another browser."""
+        reason = Reason.UNAUTHENTICATED
+        if not sent.form:
+            raise RequestError(reason, cause=Cause.EXPIRED)
+        return self._wrong(
+            guarded, sent, Page.SIGN_IN, reason, (WORDS[_language(guarded)].too_late,)
+        )
+
+    def _refused(
+        self, guarded: Guarded, sent: Sent, which: Page, found: Refused, second: Second = NOTHING
+    ) -> Outcome:
+        """It was wrong, or it is too early: one answer for whoever it is."""
+        words = WORDS[_language(guarded)]
+        line = words.wrong if which not in {Page.CODE, Page.SET_UP} else words.code_wrong
+        if found.wait is not None:
+            line = words.wait(found.wait)
+        if sent.form:
+            return self._wrong(guarded, sent, which, found.reason, (line,), found, second)
         self._count(found.reason, found.cause)
         return Refusal(reason=found.reason, request_id=found.request_id, retry_seconds=found.wait)
 
@@ -317,6 +461,7 @@ class SignIn:
         reason: Reason,
         lines: tuple[str, ...],
         found: Refused | None = None,
+        second: Second = NOTHING,
     ) -> Answer:
         """The form once more, and what was wrong with it."""
         self._count(reason, found.cause if found else None)
@@ -333,6 +478,7 @@ class SignIn:
             name=sent.name,
             next_page=_next_page(sent.next),
             wrong=lines,
+            second=second,
             headers=headers,
         )
 
@@ -361,6 +507,11 @@ class SignIn:
             status=STATUS[reason],
         )
         self.meter.answered(labels, 0.0)
+
+
+def _json(members: Mapping[str, object]) -> Answer:
+    headers = (("Content-Type", "application/json"), *_PLAIN)
+    return Answer(status=200, headers=headers, body=msgspec.json.encode(members))
 
 
 def _language(inbound: Inbound) -> negotiate.Language:

@@ -32,6 +32,8 @@ class Sent:
         form: it came from a page of ours; a page answers it. False = JSON does.
         device: who has shown that we named this device; None = nobody has.
         again: the new password once more; a program need not.
+        code: of a second factor, or a recovery code.
+        ticket: of the first half of a sign-in.
     """
 
     form: bool
@@ -41,10 +43,14 @@ class Sent:
     next: str = "/"
     new: str = ""
     again: str = ""
+    code: str = ""
+    ticket: str = ""
 
 
 SIGN_IN = frozenset({"name", "password"})
 CHANGE = SIGN_IN | {"new"}
+SECOND = frozenset({"ticket", "code"})
+CODE = frozenset({"code"})  # where only those who have a second factor send one
 
 
 def is_form(inbound: Inbound) -> bool:
@@ -57,6 +63,7 @@ async def read_sent(
     body: BodySource,
     *,
     needed: frozenset[str],
+    also: frozenset[str] = frozenset(),
     own_origins: frozenset[str],
     key: bytes,
 ) -> Sent:
@@ -66,6 +73,7 @@ async def read_sent(
         inbound: its head.
         body: at most MAX_BODY_BYTES.
         needed: names of members that must be there. A form has one of its own besides.
+        also: names of members that may be there.
         own_origins: whose pages are ours.
         key: of device cookies.
 
@@ -73,21 +81,40 @@ async def read_sent(
         RequestError: ORIGIN_REFUSED, CONTENT_TYPE_REFUSED, BODY_TOO_LARGE, BODY_TIMEOUT,
             BODY_INVALID, or UNAUTHENTICATED where two devices are named.
     """
+    form, members = await read_members(inbound, body, own_origins=own_origins)
+    if form:
+        shown = found_at(inbound, _DEVICE) or ""
+        beside = {"again"} if "new" in needed else {"next"}
+    else:
+        shown, beside = members.pop("device", ""), set()
+    if not needed <= members.keys() <= needed | also | beside:
+        raise RequestError(Reason.BODY_INVALID, f"send {', '.join(sorted(needed))}, no more")
+    return Sent(form=form, device=read_device(shown, key), **members)
+
+
+async def read_members(
+    inbound: Inbound,
+    body: BodySource,
+    *,
+    own_origins: frozenset[str],
+    max_bytes: int = MAX_BODY_BYTES,
+) -> tuple[bool, dict[str, str]]:
+    """Whether a page of ours sent it (or else a program, as JSON), and what: texts by name.
+
+    Args: as above.
+
+    Raises:
+        RequestError: ORIGIN_REFUSED, CONTENT_TYPE_REFUSED, BODY_TOO_LARGE, BODY_TIMEOUT or
+            BODY_INVALID.
+    """
     kind = _media_type(inbound)
     if kind == FORM:
         require_own_form(inbound, own_origins)
-        members = _form(await body.read(MAX_BODY_BYTES))
-        shown = found_at(inbound, _DEVICE) or ""
-        beside = {"again"} if "new" in needed else {"next"}
-    elif kind == JSON:
+        return True, _form(await body.read(max_bytes))
+    if kind == JSON:
         require_no_foreign_origin(inbound, own_origins)
-        members = _object(await body.read(MAX_BODY_BYTES))
-        shown, beside = members.pop("device", ""), set()
-    else:
-        raise RequestError(Reason.CONTENT_TYPE_REFUSED, f"send `{FORM}` or `{JSON}`")
-    if not needed <= members.keys() <= needed | beside:
-        raise RequestError(Reason.BODY_INVALID, f"send {', '.join(sorted(needed))}, no more")
-    return Sent(form=kind == FORM, device=read_device(shown, key), **members)
+        return False, _object(await body.read(max_bytes))
+    raise RequestError(Reason.CONTENT_TYPE_REFUSED, f"send `{FORM}` or `{JSON}`")
 
 
 def require_own_form(inbound: Inbound, own_origins: frozenset[str]) -> None:
@@ -141,7 +168,7 @@ def _decoded(part: bytes) -> str:
 
 def _object(data: bytes) -> dict[str, str]:
     try:
-        found = parse_strict_json(data, max_depth=1, max_bytes=MAX_BODY_BYTES)
+        found = parse_strict_json(data, max_depth=1, max_bytes=len(data))
     except ValueError:
         raise _invalid() from None
     if not isinstance(found, Mapping) or not all(isinstance(v, str) for v in found.values()):

@@ -1,4 +1,4 @@
-"""The sign-in's own pages: two forms and a button, in the reader's language.
+"""The sign-in's own pages: forms and a button, in the reader's language.
 
 House rules: no script, nothing from outside, one style sheet inside the page that the
 Content-Security-Policy names by its hash. Every value is escaped by the template engine; a
@@ -10,15 +10,19 @@ request `Origin` header"), and those are refused.
 import base64
 import hashlib
 import math
+from dataclasses import dataclass, field
 from enum import StrEnum
 from importlib.resources import files
 from string import Formatter
 from typing import Self
 
+import segno
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 from pydantic import model_validator
 
 from gateway.domain.http import Answer, Headers
+from gateway.identity.totp import grouped
 from gateway.identity.weakness import TEXTS, Weakness
 from gateway.proxy.negotiate import Language
 from gateway.texts.yamltext import Strict, parse_yaml, validate
@@ -33,6 +37,10 @@ class Page(StrEnum):
     SIGN_IN = "sign-in"
     PASSWORD = "password"  # noqa: S105  # a name, not a secret
     SIGN_OUT = "sign-out"
+    CODE = "code"
+    SECOND_FACTOR = "second-factor"
+    SET_UP = "set-up"
+    RECOVERY = "recovery"  # has no address: it answers a SET_UP, once
 
 
 class Words(Strict):
@@ -56,6 +64,24 @@ class Words(Strict):
     differ: str
     sign_out: str
     sign_out_why: str
+    code_title: str
+    code_lead: str
+    code: str
+    code_wrong: str
+    too_late: str
+    code_if: str
+    second: str
+    second_why: str
+    second_link: str
+    go_on: str
+    set_up: str
+    set_up_why: str
+    required: str
+    open_app: str
+    key: str
+    picture: str
+    recovery: str
+    recovery_why: str
 
     @model_validator(mode="after")
     def _placeholders(self) -> Self:
@@ -80,6 +106,14 @@ class Words(Strict):
                 return self.change
             case Page.SIGN_OUT:
                 return self.sign_out
+            case Page.CODE:
+                return self.code_title
+            case Page.SECOND_FACTOR:
+                return self.second
+            case Page.SET_UP:
+                return self.set_up
+            case Page.RECOVERY:
+                return self.recovery
 
 
 class _Texts(Strict):
@@ -128,6 +162,38 @@ _HEADERS: Headers = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Second:
+    """What a page says of a second factor.
+
+    Attributes:
+        ticket: goes along with the form.
+        secret: the key, in base32; "" = it is not shown.
+        uri: the key as apps take it.
+        recovery: codes to be written down.
+    """
+
+    ticket: str = ""
+    secret: str = field(default="", repr=False)
+    uri: str = field(default="", repr=False)
+    recovery: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def key(self) -> str:
+        """The key, to be copied by eye."""
+        return grouped(self.secret)
+
+    @property
+    def picture(self) -> Markup:
+        """The address of the key as a QR code; nothing of it stands in the picture as text."""
+        drawn = segno.make(self.uri, error="m", micro=False)
+        svg = drawn.svg_inline(scale=5, border=4, light="#fff", dark="#000", omitsize=True)
+        return Markup(svg)  # noqa: S704  # drawn by us: squares, nothing that anybody typed
+
+
+NOTHING = Second()
+
+
 def page(
     which: Page,
     language: Language,
@@ -136,6 +202,7 @@ def page(
     name: str = "",
     next_page: str = "/",
     wrong: tuple[str, ...] = (),
+    second: Second = NOTHING,
     headers: Headers = (),
 ) -> Answer:
     """One page.
@@ -147,6 +214,7 @@ def page(
         name: what they typed as their name, to be typed once only.
         next_page: where they go from here, as a target that was looked at.
         wrong: what is wrong, in their language.
+        second: what it says of a second factor.
         headers: further ones.
     """
     words = WORDS[language]
@@ -158,6 +226,7 @@ def page(
         name=name[:MAX_NAME],
         next=next_page,
         wrong=wrong,
+        second=second,
     )
     return Answer(
         status=status,

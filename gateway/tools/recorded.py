@@ -68,7 +68,13 @@ _LEFT: Final[Mapping[Reason, Left]] = {
     Reason.PASSWORD_WEAK: Left.IDENTITY,
     Reason.STATE_UNAVAILABLE: Left.GATEWAY,
     Reason.NOT_ON_ROSTER: Left.IDENTITY,
+    Reason.DEVICE_WAITS: Left.IDENTITY,  # the state says so, and no policy
+    Reason.DEVICE_REFUSED: Left.IDENTITY,
+    Reason.IDLE: Left.IDENTITY,
     Reason.LOCKED: Left.IDENTITY,  # by an act: no policy says so
+    Reason.INCIDENT: Left.IDENTITY,  # likewise
+    Reason.BREAK_GLASS: Left.IDENTITY,  # by an act, too: somebody asked, and was given one card
+    Reason.BREAK_GLASS_REFUSED: Left.IDENTITY,
     Reason.LOOKUP_FAILED: Left.CRM,
     Reason.UNKNOWN_PARAMETER: Left.QUESTION,
     Reason.PARAMETER_INVALID: Left.QUESTION,

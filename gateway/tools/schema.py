@@ -88,7 +88,7 @@ _READERS: dict[str, JsonSchemaValue] = {
         "pattern": "[hH][tT][tT][pP][sS]?:",
         "examples": ["http://127.0.0.1:8000"],
     },
-    "_state_url": {"type": "string", "pattern": "^(sqlite:|rediss?://)"},
+    "_state_url": {"type": "string", "pattern": r"^(sqlite:|rediss?(\+sentinel|\+cluster)?://)"},
     # Cases. `1:2` is a number to YAML 1.1, so an address or a place may be one.
     "read_text": _FILLED,
     "read_sentence": _FILLED,

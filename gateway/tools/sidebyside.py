@@ -28,7 +28,8 @@ from gateway.tools.hours_words import Hours, hours_in_words
 from gateway.tools.joint import Both, Joint, Told, apps, networks, of_pairs, same_or_not
 from gateway.tools.timeline import LAST_DAY, Sides, Timeline, midnight
 
-_OTHER_DEVICE = DeviceId("")  # neither a roster nor a token can hold it
+_OTHER_DEVICE = DeviceId("")  # neither a roster nor a token can hold it, nor the next one
+_APPROVED = DeviceId("+")
 _SOME_DAY = date(2026, 3, 1)
 
 
@@ -245,7 +246,9 @@ class Ground:
         nda = "nda_signed"
         old, new = (((nda, p.nda_signed),) if p else () for p in (before, after))
         yield Joint(name=nda, settings=(Both(old=old, new=new),))
-        approved = [p.approved_devices if p else frozenset() for p in (before, after)]
+        # What the registry of devices approves is approved before and after.
+        rosters = [p.approved_devices if p else frozenset() for p in (before, after)]
+        approved = [roster | {_APPROVED} for roster in rosters]
         kinds = (approved[0] & approved[1], approved[1] - approved[0], approved[0] - approved[1])
         devices = [min(kind) for kind in kinds if kind]
         pairs = [
@@ -313,7 +316,9 @@ def _of_dates(bundle: Bundle, person: Principal | None, salon: str, at: Instant)
 def _approved(person: Principal | None, device: DeviceId | None) -> bool | None:
     if person is None:
         return None
-    return attributes(replace(person, device=device), _SOME_DAY)["approved_device"]
+    approved = person.approved_devices | {_APPROVED}
+    person = replace(person, device=device, approved_devices=approved)
+    return attributes(person, _SOME_DAY)["approved_device"]
 
 
 def _role_facts(bundle: Bundle, person: Principal | None, salon: str) -> Told:

@@ -19,7 +19,9 @@ from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
 from gateway.proxy.server import GuardedServer
+from tests.oracles.memory_devices import MemoryDevices
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_lockdown import MemoryLockdown
 from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import CountingMeter, MemoryTrail, SetClock
 
@@ -190,6 +192,8 @@ async def open_salon(*, limits=None, **doorway):
         clock=salon.clock,
         epochs=salon.epochs,
         locks=MemoryLocks(),
+            lockdown=MemoryLockdown(),
+            devices=MemoryDevices(),
         upstream=upstream,
         audit=salon.trail,
         meter=salon.meter,

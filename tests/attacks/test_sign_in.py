@@ -31,6 +31,8 @@ from gateway.proxy.signin import SignIn
 from gateway.proxy.signin_forms import DEVICE_COOKIE
 from tests.attacks.red_team_world import PATIENCE, STARTER
 from tests.oracles.accounts_world import GOOD, HANA, HOME, KEN, MEI, OTHER, World
+from tests.oracles.memory_devices import MemoryDevices
+from tests.oracles.memory_lockdown import MemoryLockdown
 from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import CountingMeter, MemoryUpstream
 
@@ -112,6 +114,8 @@ async def open_salon():
         meter=salon.meter,
         new_request_id=world.accounts.new_id,
         locks=MemoryLocks(),
+            lockdown=MemoryLockdown(),
+            devices=MemoryDevices(),
     )
     accounts = Accounts(
         documents=world.documents,

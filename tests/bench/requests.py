@@ -17,7 +17,9 @@ from tests.bench.deciding import PEER
 from tests.bench.measure import Contender, side_by_side, spell
 from tests.bench.policies import RECORD_STYLIST, STYLIST
 from tests.bench.tables import Section
+from tests.oracles.memory_devices import MemoryDevices
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_lockdown import MemoryLockdown
 from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import Body, MemoryTrail, MemoryUpstream, SetClock
 
@@ -47,6 +49,8 @@ class World:
             clock=self.clock,
             epochs=self.epochs,
             locks=MemoryLocks(),
+            lockdown=MemoryLockdown(),
+            devices=MemoryDevices(),
             upstream=self.crm,
             audit=self.trail,
             meter=PrometheusMeter(),

@@ -62,11 +62,14 @@ class Kept:
             case "sqlite":
                 return SqliteEpochs(self.path)
             case "redis":
-                return RedisEpochs(parse_redis(self.server.url()), prefix=self.prefix)
+                return RedisEpochs(
+                    parse_redis(self.server.url()), prefix=self.prefix, ledger=self.path
+                )
             case _:
                 return self.memory
 
-    def lose(self):
+    async def lose(self):
+        """All of it; and an operator has said to go on, where that needs one."""
         match self.kind:
             case "sqlite":
                 self.path.unlink()
@@ -75,6 +78,9 @@ class Kept:
                     for key in admin.scan_iter():
                         if key.startswith(self.prefix.encode()):
                             admin.delete(key)
+                repairer = self.bare()
+                await repairer.repair()
+                await repairer.close()
             case _:
                 self.memory.lose_memory()
 
@@ -205,7 +211,7 @@ async def test_a_store_that_lost_its_memory_knows_nobody_and_starts_above(kept, 
     issued = [await store.enrol(MEI, PHONE, NOON)]
     issued += [await store.revoke(MEI, None, later(step)) for step in range(1, 20)]
     assert await store.floor(MEI, PHONE) == issued[-1]
-    kept.lose()
+    await kept.lose()
     await hear(store)
     assert await store.floor(MEI, PHONE) is None
     new = await store.enrol(MEI, PHONE, later(21))
@@ -215,7 +221,7 @@ async def test_a_store_that_lost_its_memory_knows_nobody_and_starts_above(kept, 
 
 async def test_a_revocation_after_a_loss_is_above_all_that_was_issued_before(kept, store):
     old = await store.enrol(MEI, PHONE, NOON)
-    kept.lose()
+    await kept.lose()
     assert await store.revoke(MEI, PHONE, NOON) > old
     assert not await is_current(store, MEI, TABLET, old)
 
@@ -323,9 +329,9 @@ async def test_a_loss_brings_a_version_never_seen_before_with_every_write_after_
     for step in range(3):
         await store.enrol(MEI, PHONE, later(step))
         seen.append(await store.version())
-        kept.lose()
+        await kept.lose()
         seen.append(await store.version())
-        kept.lose()
+        await kept.lose()
         seen.append(await store.version())
     assert len(set(seen)) == len(seen)
 
@@ -390,7 +396,7 @@ def test_every_store_gives_the_answers_of_the_reference(server, tmp_path_factory
                 now = later(milliseconds, now)
                 if verb == "lose":
                     if kept.kind != "sqlite" or kept.path.exists():
-                        kept.lose()
+                        await kept.lose()
                     await hear(store)
                     reference.lose_memory()
                 elif verb == "floor":

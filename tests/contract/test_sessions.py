@@ -98,8 +98,8 @@ async def salon(request, tmp_path):
                 documents = SqliteDocuments(tmp_path / "documents.sqlite3")
             else:
                 address = parse_redis(server.url())
-                epochs = RedisEpochs(address, prefix=prefix)
                 ledger = tmp_path / "ledger.sqlite3"
+                epochs = RedisEpochs(address, prefix=prefix, ledger=ledger)
                 documents = RedisDocuments(address, prefix=prefix, ledger=ledger)
             stack.push_async_callback(epochs.close)
             stack.push_async_callback(documents.close)

@@ -7,8 +7,10 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gateway.backends.clock import SystemClock
 from gateway.cli.main import main
 from gateway.demo.world import crm
+from gateway.identity.totp import counter_at, hotp, read_secret
 from tests.e2e.gateway_process import salon as a_salon
 from tests.e2e.gateway_process import send
 
@@ -148,3 +150,46 @@ def test_a_program_signs_in_with_json_and_the_trail_tells_all_of_it(salon):
     ]
     command(salon, "audit", "verify")
     assert salon.metric("salon_gateway_unauthenticated_total", cause="wrong_password") >= 1
+
+
+def test_an_owner_with_a_second_factor_is_in_by_password_and_code_and_not_by_one_of_them(salon):
+    given = handed_out(salon, "hana")
+    desk = Browser(salon)
+    desk.form("password", name="hana", password=given, new=OWN + "#", again=OWN + "#", code="")
+    page = desk.form("second-factor", name="hana", password=OWN + "#", code="", next="/")
+    secret = read_secret(re.search(r"secret=([A-Z2-7]+)", page.text)[1])
+    ticket = re.search(r'name="ticket" type="hidden" value="([^"]+)"', page.text)[1]
+    first = counter_at(SystemClock().now())
+    done = desk.form("set-up", ticket=ticket, code=hotp(secret, first), next="/")
+    recovery = re.findall(r"<code>([a-z2-7]{4}(?:-[a-z2-7]{4}){3})</code>", done.text)
+    assert len(recovery) == 10
+    assert desk.get(CARD).status == 200
+
+    phone = Browser(salon)
+    half = phone.form("sign-in", name="hana", password=OWN + "#", next=CARD)
+    assert half.status == 200
+    assert phone.get(CARD).status == 401
+    ticket = re.search(r'name="ticket" type="hidden" value="([^"]+)"', half.text)[1]
+    again = phone.form("code", ticket=ticket, code=hotp(secret, first), next=CARD)
+    assert again.status == 401  # it was used to set it up
+    there = phone.form("code", ticket=ticket, code=recovery[0], next=CARD)
+    assert (there.status, there.header("location")) == (303, CARD)
+    assert phone.get(CARD).status == 200
+
+    command(salon, "account", "second-factor", "remove", "hana")
+    assert phone.get(CARD).status == 401
+    assert desk.get(CARD).status == 401
+    assert phone.form("sign-in", name="hana", password=OWN + "#", next=CARD).status == 303
+
+
+def test_whoever_must_have_a_second_factor_gets_no_session_without(tmp_path):
+    """By an inherited role: owners are managers, too."""
+    accounts = {"enabled": True, "second_factor": {"required_for": ["role:manager"]}}
+    with a_salon(tmp_path, tokens=TOKENS, accounts=accounts) as strict:
+        told = {}
+        for who in ("hana", "mei"):
+            change = {"name": who, "password": handed_out(strict, who), "new": OWN}
+            told[who] = strict.ask("POST", "/_salon/password", body=change).data
+    assert "token" in told["mei"]
+    assert "token" not in told["hana"]
+    assert told["hana"]["second_factor"] == "enrol"

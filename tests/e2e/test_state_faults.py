@@ -22,8 +22,13 @@ import redis
 import trustme
 
 from gateway.backends import redis_epochs
+from gateway.backends.redis_address import SYSTEM_ALONE, TlsFiles
+from gateway.backends.redis_epochs import PREFIX
+from gateway.backends.redis_link import RedisLink
+from gateway.backends.redis_memory import MemoryLostError
 from gateway.backends.sqlite_epochs import SqliteEpochs
-from gateway.backends.state import open_epochs
+from gateway.backends.state import StateHome, parse_redis
+from gateway.backends.state import open_epochs as open_home
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import from_milliseconds
@@ -33,7 +38,12 @@ MEI, KEN = StaffId("staff:mei"), StaffId("staff:ken")
 PHONE = DeviceId("phone-1")
 NOON = from_milliseconds(1_795_000_000_000)
 GUARD_SECONDS = 5
+EPOCHS = f"{PREFIX}epochs"
 ROOT = Path(__file__).parents[2]
+
+
+def open_epochs(url, base, files=SYSTEM_ALONE):
+    return open_home(StateHome(url=url, base=base, files=files))
 
 
 def later(seconds):
@@ -64,8 +74,8 @@ def server(tmp_path):
 
 
 @pytest.fixture
-async def store(server):
-    store = open_epochs(server.url())
+async def store(server, tmp_path):
+    store = open_epochs(server.url(), tmp_path)
     yield store
     await store.close()
 
@@ -140,10 +150,10 @@ class Relay:
         writer.close()
 
 
-async def test_a_slow_redis_is_refused_and_its_late_answers_reach_nobody(server):
+async def test_a_slow_redis_is_refused_and_its_late_answers_reach_nobody(server, tmp_path):
     relay = Relay(server)
     async with relay as url:
-        store = open_epochs(url)
+        store = open_epochs(url, tmp_path)
         mei = await store.enrol(MEI, PHONE, NOON)
         ken = await store.enrol(KEN, PHONE, later(5))
         relay.flows.clear()
@@ -170,11 +180,15 @@ async def test_a_cancelled_read_never_gives_its_answer_to_the_next_reader(server
         await asyncio.wait([asked])
 
 
-async def test_a_flushed_redis_knows_nobody_and_revives_no_revoked_token(server, store):
+async def test_a_flushed_redis_is_refused_until_its_repair_and_revives_no_revoked_token(
+    server, store
+):
     revoked = await store.enrol(MEI, PHONE, NOON)
     current = await store.revoke(MEI, None, later(1))
     with admin(server) as control:
         control.flushall()
+    await assert_refused(store, "floor", "check", "enrol", "revoke", "rows", "version")
+    assert await store.repair() is not None
     assert await store.floor(MEI, PHONE) is None
     assert await store.enrol(MEI, PHONE, later(2)) > current
     assert await store.floor(MEI, PHONE) > current > revoked
@@ -182,21 +196,22 @@ async def test_a_flushed_redis_knows_nobody_and_revives_no_revoked_token(server,
 
 async def test_an_evicted_person_is_unknown_with_all_their_devices(server, store):
     await store.enrol(MEI, PHONE, NOON)
+    await store.enrol(KEN, PHONE, NOON)
     await store.revoke(MEI, PHONE, later(1))
     with admin(server) as control:
-        keys = control.keys("*:epochs:*")
-        assert len(keys) == 1  # so there is nothing smaller to evict
-        control.delete(*keys)
-    assert await store.floor(MEI, PHONE) is None
+        control.hdel(EPOCHS, MEI)  # by hand; there is nothing smaller
+        assert await store.floor(MEI, PHONE) is None
+        assert await store.floor(KEN, PHONE) is not None
+        control.delete(EPOCHS)  # evicted
+    await assert_refused(store)
 
 
 def tamper(control, change):
-    (key,) = control.keys("*:epochs:*")
-    before = control.get(key)
+    before = control.hget(EPOCHS, MEI)
     person = json.loads(before)
     change(person)
-    control.set(key, json.dumps(person))
-    return key, before
+    control.hset(EPOCHS, MEI, json.dumps(person))
+    return before
 
 
 @pytest.mark.parametrize(
@@ -220,9 +235,9 @@ def tamper(control, change):
 async def test_a_tampered_value_in_redis_is_refused_not_guessed(server, store, member, value):
     epoch = await store.enrol(MEI, PHONE, NOON)
     with admin(server) as control:
-        key, before = tamper(control, lambda person: person.update({member: value}))
+        before = tamper(control, lambda person: person.update({member: value}))
         await assert_refused(store, "floor", "rows")
-        control.set(key, before)
+        control.hset(EPOCHS, MEI, before)
     assert await store.floor(MEI, PHONE) == epoch
 
 
@@ -238,26 +253,24 @@ async def test_a_value_in_redis_that_lost_a_member_is_refused(server, store, mem
 async def test_a_value_in_redis_that_is_no_person_is_refused(server, store, value):
     await store.enrol(MEI, PHONE, NOON)
     with admin(server) as control:
-        (key,) = control.keys("*:epochs:*")
-        control.set(key, value)
+        control.hset(EPOCHS, MEI, value)
     await assert_refused(store, "floor", "rows", "enrol", "revoke")
 
 
 async def test_a_write_never_touches_the_value_of_someone_else(server, store):
     await store.enrol(MEI, PHONE, NOON)
     with admin(server) as control:
-        key, _ = tamper(control, lambda person: person.update(staff="staff:ken"))
-        before = control.get(key)
+        tamper(control, lambda person: person.update(staff="staff:ken"))
+        before = control.hget(EPOCHS, MEI)
         await assert_refused(store, "enrol", "revoke")
-        assert control.get(key) == before
+        assert control.hget(EPOCHS, MEI) == before
 
 
 async def test_a_key_of_another_kind_is_refused(server, store):
     await store.enrol(MEI, PHONE, NOON)
     with admin(server) as control:
-        (key,) = control.keys("*:epochs:*")
-        control.delete(key)
-        control.hset(key, "staff", "staff:mei")
+        control.delete(EPOCHS)
+        control.set(EPOCHS, "staff:mei")
     await assert_refused(store, "floor", "enrol", "revoke", "rows")
 
 
@@ -272,38 +285,84 @@ async def test_a_write_that_redis_carried_out_twice_leaves_no_version_seen_befor
     assert len(set(seen)) == 4
 
 
-async def test_redis_put_back_from_an_older_copy_has_no_version_of_the_lost_writes(server, store):
-    await store.revoke(MEI, PHONE, NOON)
+async def test_redis_put_back_from_an_older_copy_is_refused_and_no_logout_is_undone(
+    server, store, tmp_path
+):
+    token = await store.enrol(MEI, PHONE, NOON)
+    other = open_epochs(server.url(), tmp_path / "elsewhere")  # a machine that hears of nothing
+    assert await other.floor(MEI, PHONE) == token
     with admin(server) as control:
-        copy = {key: control.get(key) for key in control.keys("*")}
-        older = await store.version()
-        await store.revoke(MEI, PHONE, later(1))
-        lost = await store.version()
-        control.mset(copy)
-    assert await store.version() == older
-    await store.revoke(MEI, PHONE, later(2))
-    assert await store.version() not in {older, lost}
+        copy = {key: control.dump(key) for key in control.keys("*")}
+        lost = await store.revoke(MEI, None, later(1))
+        for key, dump in copy.items():
+            control.restore(key, 0, dump, replace=True)
+    for goes_on in (0, 2):
+        for number in range(goes_on):  # and somebody believes it
+            await other.enrol(KEN, DeviceId(f"d{number}"), later(2))
+        await assert_refused(store, "floor", "check", "enrol", "revoke", "rows", "version")
+    again = open_epochs(server.url(), tmp_path)  # after a restart of this machine's gateway
+    await assert_refused(again)
+    version = await other.version()
+    assert await again.repair() is not None
+    for one in (store, again, other):
+        assert await one.floor(MEI, PHONE) is None
+        assert await one.version() != version
+    assert await other.enrol(MEI, PHONE, later(3)) > lost > token
+    await again.close()
+    await other.close()
 
 
-@pytest.mark.parametrize(
-    "value", [b"", b"7", b"none", b"\xff", b"1:" + b"0" * 31, b"1:" + b"0" * 33, b"x:" + b"0" * 32]
-)
-async def test_a_version_in_redis_that_is_not_ours_is_refused(server, store, value):
+async def test_a_logout_is_in_the_ledger_of_every_machine_that_was_told_of_it(
+    server, store, tmp_path
+):
+    token = await store.enrol(MEI, PHONE, NOON)
+    other = open_epochs(server.url(), tmp_path / "elsewhere")
+    with admin(server) as control:
+        await other.check()
+        copy = {key: control.dump(key) for key in control.keys("*")}
+        assert await store.revoke(MEI, PHONE, later(1)) > token
+        assert await other.floor(MEI, PHONE) > token  # told
+        await other.close()
+        for key, dump in copy.items():
+            control.restore(key, 0, dump, replace=True)
+    other = open_epochs(server.url(), tmp_path / "elsewhere")
+    with pytest.raises(MemoryLostError):
+        await other.floor(MEI, PHONE)
+    await other.close()
+
+
+async def test_a_process_that_heard_less_is_warned_by_its_neighbour_on_the_machine(tmp_path):
+    (tmp_path / "rdb").mkdir()
+    with RedisProcess(tmp_path / "rdb") as saving:
+        store, other = (open_epochs(saving.url(), tmp_path) for _ in range(2))
+        token = await store.enrol(MEI, PHONE, NOON)
+        assert await other.floor(MEI, PHONE) == token
+        with admin(saving) as control:
+            control.save()
+        await store.revoke(MEI, None, later(1))  # of which the other has not heard
+        saving.kill()
+        saving.start()  # with what was saved
+        with pytest.raises(MemoryLostError):
+            await other.floor(MEI, PHONE)
+        await store.close()
+        await other.close()
+
+
+async def test_a_logout_lost_under_thousands_of_later_writes_is_noticed(server, store, tmp_path):
     await store.enrol(MEI, PHONE, NOON)
+    other = open_epochs(server.url(), tmp_path / "elsewhere")
+    await other.check()
     with admin(server) as control:
-        control.set("salon-gateway:epochs-version", value)
-    await assert_refused(store, "version")
-    await store.enrol(MEI, PHONE, NOON)  # the next write puts it right
-    await store.version()
-
-
-async def test_nothing_is_written_that_no_version_tells_of(server, store):
-    epoch = await store.enrol(MEI, PHONE, NOON)
-    with admin(server) as control:
-        control.delete("salon-gateway:epochs-version")
-        control.hset("salon-gateway:epochs-version", "a", "b")
-    await assert_refused(store, "version", "enrol", "revoke")
-    assert await store.floor(MEI, PHONE) == epoch
+        copy = {key: control.dump(key) for key in control.keys("*")}
+        await store.revoke(MEI, PHONE, later(1))
+        for key, dump in copy.items():
+            control.restore(key, 0, dump, replace=True)
+    for _ in range(11):  # more than the words of ordinary writes that Redis keeps
+        await asyncio.gather(*(other.enrol(KEN, PHONE, later(2)) for _ in range(100)))
+    await other.revoke(MEI, None, later(3))  # even one of the same person
+    with pytest.raises(MemoryLostError):
+        await store.floor(MEI, PHONE)
+    await other.close()
 
 
 async def test_a_full_redis_refuses_the_logout_loudly_and_still_answers_reads(server, store):
@@ -317,8 +376,7 @@ async def test_a_full_redis_refuses_the_logout_loudly_and_still_answers_reads(se
 
 
 async def test_an_answer_that_nobody_asked_for_is_never_taken():
-    person = b'{"staff":"staff:mei","counter":9,"floor":9,"changed_at":9,"devices":{}}'
-    mei, nobody = b"$%d\r\n%s\r\n" % (len(person), person), b"$-1\r\n"
+    mei, nobody = b"$3\r\nmei\r\n", b"$-1\r\n"
     met = []
 
     async def serve(reader, writer):
@@ -332,12 +390,11 @@ async def test_an_answer_that_nobody_asked_for_is_never_taken():
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    store = open_epochs(f"redis://127.0.0.1:{port}/")
-    assert await store.floor(KEN, None) is None
-    assert await store.floor(MEI, None) is None  # on a second connection
+    link = RedisLink(parse_redis(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/"))
+    assert await link.ask("GET", "ken", seconds=GUARD_SECONDS) is None
+    assert await link.ask("GET", "mei", seconds=GUARD_SECONDS) is None  # on a second connection
     assert len(met) == 2
-    await store.close()
+    await link.close()
     server.close()
     await server.wait_closed()
 
@@ -345,14 +402,14 @@ async def test_an_answer_that_nobody_asked_for_is_never_taken():
 @pytest.mark.parametrize(
     "noise", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"*1\r\n$x\r\n", b"\xff" * 99]
 )
-async def test_a_server_that_does_not_speak_redis_is_refused(noise):
+async def test_a_server_that_does_not_speak_redis_is_refused(noise, tmp_path):
     async def serve(reader, writer):
         await reader.read(4096)
         writer.write(noise)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    store = open_epochs(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+    store = open_epochs(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}/", tmp_path)
     await assert_refused(store)
     await store.close()
     server.close()
@@ -361,7 +418,7 @@ async def test_a_server_that_does_not_speak_redis_is_refused(noise):
 
 async def test_a_wrong_password_is_refused_and_no_password_is_ever_shown(tmp_path):
     with RedisProcess(tmp_path, "--requirepass", "open-sesame") as server:
-        wrong = open_epochs(server.url("someone:wrong-sesame@"))
+        wrong = open_epochs(server.url("someone:wrong-sesame@"), tmp_path)
         for call in (wrong.check(), wrong.floor(MEI, None), wrong.enrol(MEI, None, NOON)):
             with pytest.raises(StateUnavailableError) as caught:
                 await call
@@ -369,7 +426,7 @@ async def test_a_wrong_password_is_refused_and_no_password_is_ever_shown(tmp_pat
             while error is not None:
                 assert "sesame" not in f"{error!r} {error}"
                 error = error.__cause__ or error.__context__
-        right = open_epochs(server.url(":open%2Dsesame@", database=3))
+        right = open_epochs(server.url(":open%2Dsesame@", database=3), tmp_path)
         epoch = await right.enrol(MEI, None, NOON)
         assert await right.floor(MEI, None) == epoch
         assert "sesame" not in repr(right) + repr(wrong) + repr(vars(right))
@@ -387,16 +444,43 @@ async def test_tls_is_checked_against_the_systems_authorities(tmp_path, monkeypa
     files = ["--tls-cert-file", paths["chain"], "--tls-key-file", paths["key"]]
     files += ["--tls-ca-cert-file", paths["ca"], "--tls-auth-clients", "no"]
     with RedisProcess(tmp_path, *files, tls=True) as server:
-        stranger = open_epochs(server.url())
+        stranger = open_epochs(server.url(), tmp_path)
         await assert_refused(stranger)
         await stranger.close()
         monkeypatch.setenv(ssl.get_default_verify_paths().openssl_cafile_env, paths["ca"])
-        store = open_epochs(server.url())
+        store = open_epochs(server.url(), tmp_path)
         epoch = await store.enrol(MEI, PHONE, NOON)
         assert await store.floor(MEI, PHONE) == epoch
-        other_name = open_epochs(server.url().replace("127.0.0.1", "localhost"))
+        other_name = open_epochs(server.url().replace("127.0.0.1", "localhost"), tmp_path)
         await assert_refused(other_name, "floor")
         await other_name.close()
+        await store.close()
+
+
+async def test_a_redis_that_asks_for_certificates_knows_ours_by_the_files_of_the_settings(
+    tmp_path,
+):
+    authority = trustme.CA()
+    names = ("authorities", "certificate", "key", "their-chain", "their-key")
+    paths = {name: tmp_path / f"{name}.pem" for name in names}
+    authority.cert_pem.write_to_path(str(paths["authorities"]))
+    for host, chain, key in (
+        ("127.0.0.1", "their-chain", "their-key"),
+        ("gate.example", *names[1:3]),
+    ):
+        certificate = authority.issue_cert(host)
+        certificate.cert_chain_pems[0].write_to_path(str(paths[chain]))
+        certificate.private_key_pem.write_to_path(str(paths[key]))
+    options = ["--tls-cert-file", paths["their-chain"], "--tls-key-file", paths["their-key"]]
+    options += ["--tls-ca-cert-file", paths["authorities"], "--tls-auth-clients", "yes"]
+    ours = {name: paths[name] for name in names[:3]}
+    with RedisProcess(tmp_path, *options, tls=True) as server:
+        nobody = open_epochs(server.url(), tmp_path, TlsFiles(authorities=ours["authorities"]))
+        await assert_refused(nobody, "floor", "check")
+        await nobody.close()
+        store = open_epochs(server.url(), tmp_path, TlsFiles(**ours))
+        epoch = await store.enrol(MEI, PHONE, NOON)
+        assert await store.floor(MEI, PHONE) == epoch
         await store.close()
 
 
@@ -410,7 +494,7 @@ def path(tmp_path):
 
 @pytest.fixture
 async def lite(path):
-    store = open_epochs(f"sqlite:{path}")
+    store = open_epochs(f"sqlite:{path}", path.parent)
     yield store
     await store.close()
 
@@ -447,7 +531,7 @@ async def test_a_writer_elsewhere_holds_up_no_read_and_no_logout_for_long(path, 
 
 
 async def test_a_file_locked_exclusively_is_refused_and_back_when_it_is_let_go(path, lite):
-    first = open_epochs(f"sqlite:{path}")
+    first = open_epochs(f"sqlite:{path}", path.parent)
     epoch = await first.enrol(MEI, PHONE, NOON)
     await first.close()
     with raw(path) as other:

@@ -24,14 +24,16 @@ from gateway.console.console import Console
 from gateway.console.house import House
 from gateway.console.refused import RefusalCounts
 from gateway.console.visits import Visits
-from gateway.domain.subject import DeviceId, StaffId
+from gateway.devices import DeviceRegistry
+from gateway.domain.subject import DeviceId, Role, StaffId
+from gateway.grants import Grants, GrantSettings
 from gateway.proxy.admin import AdminServer
 from gateway.proxy.negotiate import language
 from gateway.sessions import Sessions
 from tests.contract.memory_documents import MemoryDocuments
 from tests.oracles.accounts_world import QuickHasher
 from tests.oracles.memory_epochs import MemoryEpochs
-from tests.oracles.memory_world import MemoryTrail, SetClock
+from tests.oracles.memory_world import CountingMeter, MemoryTrail, SetClock
 
 NOON = "2026-11-25T12:00+09:00"  # a Wednesday; both salons are open
 PASSWORD = "seven quiet umbrellas"
@@ -97,6 +99,20 @@ class Office:
             "new_id": lambda: self.new("id"),
         }
         self.sessions = Sessions(**common)
+        self.devices = DeviceRegistry(**common)
+        self.meter = CountingMeter()
+        self.grants = Grants(
+            documents=self.documents,
+            audit=self.trail,
+            clock=self.clock,
+            people=lambda: self.bundle.people,
+            managers=frozenset({Role("role:manager"), Role("role:owner")}),
+            everywhere=frozenset({Role("role:owner")}),
+            policy=lambda: self.bundle.digest,
+            new_id=lambda: self.new("id"),
+            meter=self.meter,
+            settings=GrantSettings(minutes=20, ways={"webhook": None}),
+        )
         self.accounts = Accounts(
             **common,
             hasher=QuickHasher(),
@@ -108,6 +124,8 @@ class Office:
                 policies=self,
                 accounts=self.accounts,
                 sessions=self.sessions,
+                devices=self.devices,
+                grants=self.grants,
                 epochs=self.epochs,
                 visits=Visits(self.documents),
                 refusals=self.refusals,

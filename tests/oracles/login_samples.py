@@ -215,6 +215,8 @@ class Salon:
         self.ids = 0
         self.asked = []
         self.who = an_answer({"id": 17, "login": "mei"})
+        self.asked_before = []
+        self.before = an_answer(status=401)  # whose the session is that goes on with a sign-in
         self.now = NOW
         self.learning = Learning(
             documents=self.documents,
@@ -236,10 +238,16 @@ class Salon:
         self.asked.append((who, headers))
         return self.who
 
+    async def ask_before(self, who, headers):
+        self.asked_before.append((who, headers))
+        return self.before
+
     async def admit(self, *headers, body=b"", target=None, method="POST"):
         template = target or next(iter(self.login.steps))
         request = a_request(*headers, method=method, target=template.partition(" ")[2])
-        return await self.learning.admit(self.login, template, request, body, self.now)
+        return await self.learning.admit(
+            self.login, template, request, body, self.ask_before, self.now
+        )
 
     async def sign_in(self, answer, *headers, body=b"", target=None):
         admission = await self.admit(*headers, body=body, target=target)

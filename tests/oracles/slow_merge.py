@@ -12,6 +12,7 @@ LEAST = {
     "salon_gateway_upstream_up",
     "process_start_time_seconds",
     "process_max_fds",
+    "salon_gateway_issuer_keys_up",
 }
 MOST = {
     "salon_gateway_observing",
@@ -20,6 +21,8 @@ MOST = {
     "salon_gateway_policy_age_seconds",
     "salon_gateway_policy_stale",
     "salon_gateway_calendars_missing",
+    "salon_gateway_incident",
+    "salon_gateway_issuer_keys_age_seconds",
     "salon_gateway_worker_up",
     "python_info",
 }

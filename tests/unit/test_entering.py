@@ -160,6 +160,8 @@ async def test_signing_out_of_the_crm_signs_out_here_whatever_it_says(door):
         headers=(("Cookie", "sessionid=abc123-0123456789abcdef"), ("Origin", ORIGIN)),
     )  # fmt: skip
     assert (await door.card("sessionid=abc123-0123456789abcdef")).cause is Cause.EPOCH_STALE
+    acts = [(entry.act, entry.staff) for entry in door.trail.entries if entry.act]
+    assert acts == [(Act.SIGN_IN, "staff:mei"), (Act.SIGN_OUT, "staff:mei")]
 
 
 async def test_who_is_locked_does_not_come_in_by_the_crm_either(door):

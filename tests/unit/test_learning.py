@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from gateway.domain.errors import RequestError, StateUnavailableError, UpstreamError
-from gateway.domain.login import NOTHING_MORE
 from gateway.domain.reason import Cause, Reason
 from gateway.identity.learned import MAX_SESSIONS, REMEMBERED, decode
 from gateway.ports import Kind
@@ -295,9 +294,10 @@ async def test_a_page_before_the_login_gets_a_session_of_nobody_only():
 
     assert (await passing()).cookies == {"laravel_session"}
     assert (await passing(("Cookie", f"laravel_session={OTHER}"))).cookies == {"laravel_session"}
-    assert await passing(LARAVEL) is NOTHING_MORE
+    assert await passing(LARAVEL) is salon.login.unpresented
     other = Salon()
-    assert await other.learning.stranger(other.login, a_request(COOKIE), other.now) is NOTHING_MORE
+    found = await other.learning.stranger(other.login, a_request(COOKIE), other.now)
+    assert found is other.login.unpresented
 
 
 async def test_a_foreign_page_cannot_sign_anybody_in_or_out():

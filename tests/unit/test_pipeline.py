@@ -19,7 +19,9 @@ from gateway.identity.claims import TokenPolicy, issue
 from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
+from tests.oracles.memory_devices import MemoryDevices
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_lockdown import MemoryLockdown
 from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryUpstream, SetClock
 
@@ -55,6 +57,8 @@ class Salon:
         self.clock = SetClock(at)
         self.epochs = MemoryEpochs()
         self.locks = MemoryLocks()
+        self.devices = MemoryDevices()
+        self.lockdown = MemoryLockdown()
         self.crm = MemoryUpstream(self.happened)
         self.trail = MemoryTrail(self.happened)
         self.meter = CountingMeter()
@@ -72,6 +76,8 @@ class Salon:
             clock=self.clock,
             epochs=self.epochs,
             locks=self.locks,
+            lockdown=self.lockdown,
+            devices=self.devices,
             upstream=self.crm,
             audit=self.trail,
             meter=self.meter,
@@ -250,6 +256,15 @@ async def test_strangers_fill_at_most_sixty_lines_a_minute_and_the_next_one_says
     salon.clock.set("2026-11-25T12:02+09:00")
     await salon.ask("GET", "/api/clients/7", None)
     assert salon.trail.entries[-1].suppressed == 15
+
+
+async def test_whoever_is_not_on_the_roster_is_a_stranger_to_the_trail_whatever_their_name():
+    salon = Salon()
+    for number in range(75):
+        refusal = await salon.ask("GET", "/api/clients/7", f"nobody-{number}")
+        assert refusal.reason is Reason.NOT_ON_ROSTER
+    assert len(salon.trail.entries) == 60
+    assert set(salon.pipeline.quotas) == {None}
 
 
 async def test_what_no_line_stands_for_is_entered_as_a_tally_at_the_end():

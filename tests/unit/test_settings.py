@@ -58,6 +58,11 @@ def test_a_variable_in_the_file_is_replaced_from_the_environment():
     [
         (LEAST + "lisen: {}\n", "gateway.yaml:3:1: unknown key `lisen`; did you mean `listen`?"),
         (LEAST + "listen: {port: 99999}\n", "less than or equal to 65535"),
+        (LEAST + "state: {url: 'redis+tls://r.example'}\n", "state is `sqlite:PATH`"),
+        (LEAST + "state: {url: 'redis://r', prefix: 'a b'}\n", "`a b` is not a name"),
+        (LEAST + "state: {prefix: aoyama}\n", "`prefix` is for a Redis that is shared"),
+        (LEAST + "state: {url: 'redis://r', ca_file: c}\n", "begin `state.url` with `rediss`"),
+        (LEAST + "state: {url: 'rediss://r', client_key: k.pem}\n", "go together; give both"),
         (LEAST + "listen: {certificate: c.pem}\n", "`certificate` and `key` go together"),
         (LEAST + "state: {url: 'mysql://x'}\n", "state is `sqlite:PATH`"),
         (LEAST + "networks: {salon: [300.1.1.1]}\n", "does not appear to be an IPv4 or IPv6"),
@@ -68,6 +73,9 @@ def test_a_variable_in_the_file_is_replaced_from_the_environment():
         (LEAST + "listen: {trusted_proxies: [10.0.0.1/8]}\n", "has host bits set"),
         (LEAST + "listen: {trusted_proxies: ['::ffff:10.0.0.0/104']}\n", "as IPv4: `10.0.0.0/8`"),
         (LEAST + "networks: {salon: ['::ffff:192.0.2.7']}\n", "as IPv4: `192.0.2.7/32`"),
+        (LEAST + "devices: {idle_days: 0}\n", "1 to 3650, or `never`"),
+        (LEAST + "devices: {idle_days: 3651}\n", "1 to 3650, or `never`"),
+        (LEAST + "devices: {new: ask}\n", "'allow' or 'wait'"),
         (LEAST + "audit: {retention_days: 0}\n", "1 to 36500, or `forever`"),
         (LEAST + "apps: [Phone]\n", "`Phone` is not a name"),
         (LEAST.replace("http://crm.example", "crm.example"), "is not `http://host`"),
@@ -119,3 +127,25 @@ def test_signing_in_needs_a_key_to_sign_with_and_a_cookie_of_this_host_alone():
 
 def test_without_signing_in_none_of_it_is_needed():
     assert not read().accounts.enabled
+
+
+def test_a_second_factor_is_asked_of_roles_and_of_nothing_else():
+    base = signing_in(f"{{secret_file: s, {COOKIE}}}")
+
+    def with_roles(roles):
+        return base.replace("enabled: true", f"enabled: true, second_factor: {roles}")
+
+    assert read(base).accounts.second_factor.required_for == ()
+    settings = read(with_roles("{required_for: [role:owner, role:manager]}"))
+    assert settings.accounts.second_factor.required_for == ("role:owner", "role:manager")
+    for wrong in ("owner", "staff:hana", "role:Owner"):
+        (message,) = refused(with_roles(f"{{required_for: [{wrong}]}}"))
+        assert "is not a role" in message
+
+
+def test_the_console_of_several_workers_needs_a_key_that_all_of_them_have():
+    text = "upstream: {url: 'http://crm.example', adapter: a.yaml}\nconsole: {enabled: true}\n"
+    (message,) = refused(text + "workers: 2\ntokens: {jwks: k.json}\n")
+    assert "`tokens.secret_file`" in message
+    assert read(text + "workers: 2\ntokens: {secret_file: s}\n").workers == 2
+    assert read(text + "tokens: {jwks: k.json}\n").console.enabled

@@ -12,7 +12,7 @@ from gateway.backends.redis_memory import Remembered, View
 from gateway.domain.errors import StateUnavailableError
 from gateway.ports import Kind
 
-VIEW = View(generation="1" * 32, sequence=7, word="a" * 32, locks="7:" + "a" * 32)
+VIEW = View(generation="1" * 32, sequence=7, word="a" * 32, noted="7:" + "a" * 32)
 NEXT = replace(VIEW, sequence=8, word="b" * 32)
 
 

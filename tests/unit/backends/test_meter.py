@@ -85,6 +85,8 @@ def fill(meter):
     meter.policy_load_failed(LoadFault.CASES, NOON)
     meter.stream_cut()
     meter.calendars_missing(2)
+    meter.incident(active=True)
+    meter.issuer_keys("https://a.example", NOON, ok=True)
     for part in ("policy", "state", "audit", "upstream"):
         meter.up(part, ok=True)
     meter.worker_up(0, ok=True)
@@ -135,6 +137,11 @@ def test_the_small_counters_count():
     assert value(meter, "policy_load_failures_total", reason="cases") == 1
     assert value(meter, "streams_cut_total") == 1
     assert value(meter, "calendars_missing") == 2
+    assert value(meter, "incident") == 1
+    meter.incident(active=False)
+    assert value(meter, "incident") == 0
+    assert value(meter, "issuer_keys_up", issuer="https://a.example") == 1
+    assert value(meter, "issuer_keys_failures_total", issuer="https://a.example") == 0
     assert value(meter, "records_refused_total", resource="client") == 2
     assert value(meter, "records_unmatched_total", resource="client") == 3
     meter.dropped("client", "contact", 0)
@@ -300,3 +307,19 @@ def test_promtool_has_nothing_to_say_about_our_names():
         [promtool, "check", "metrics"], input=meter.render(), capture_output=True, check=False
     )
     assert (done.stdout + done.stderr) == b""
+
+
+def test_the_age_of_an_issuers_keys_is_told_while_they_count():
+    issuer = "https://a.example"
+    clock = StillClock()
+    meter = PrometheusMeter(clock)
+    assert value(meter, "issuer_keys_age_seconds", issuer=issuer) is None
+    meter.issuer_keys(issuer, NOON, ok=True)
+    clock.at = NOON + timedelta(minutes=5)
+    assert value(meter, "issuer_keys_age_seconds", issuer=issuer) == 300
+    meter.issuer_keys(issuer, NOON, ok=False)
+    assert value(meter, "issuer_keys_up", issuer=issuer) == 1
+    meter.issuer_keys(issuer, None, ok=False)
+    assert value(meter, "issuer_keys_up", issuer=issuer) == 0
+    assert value(meter, "issuer_keys_failures_total", issuer=issuer) == 2
+    assert value(meter, "issuer_keys_age_seconds", issuer=issuer) is None

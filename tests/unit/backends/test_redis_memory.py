@@ -11,6 +11,7 @@ from gateway.backends.redis_entry import entry_tail, parse_entry
 from gateway.backends.redis_memory import (
     DEPTH,
     MAX_ANCESTORS,
+    NOTED_DEPTH,
     Found,
     MemoryLostError,
     Remembered,
@@ -31,20 +32,23 @@ def a_lock(key="mei", revision=1, value=b"{}", word=WORD):
     return parse_entry(b"%d %s" % (revision, tail), Kind.LOCK, key)
 
 
-def a_view(generation=G1, sequence=7, word=WORD):
-    return View(generation=generation, sequence=sequence, word=word, locks=f"1:{WORD}")
+def a_view(generation=G1, sequence=7, word=WORD, noted=f"1:{WORD}"):
+    return View(generation=generation, sequence=sequence, word=word, noted=noted)
 
 
 def seen(*, view=None, **locks):
     return Remembered(view=view or a_view(), locks=locks)
 
 
-def found(view=None, after=(), word_then=f"7:{WORD}", *, whole=True, **locks):
+def found(
+    view=None, after=(), word_then=f"7:{WORD}", noted_then=f"1:{WORD}", *, whole=True, **locks
+):
     return Found(
         view=view or a_view(),
         stands=(b"", b""),
         after=after,
         word_then=word_then,
+        noted_then=noted_then,
         whole=whole,
         empty=False,
         locks=locks,
@@ -52,7 +56,14 @@ def found(view=None, after=(), word_then=f"7:{WORD}", *, whole=True, **locks):
 
 
 NOTHING = Found(
-    view=None, stands=(b"", b""), after=(), word_then=None, whole=True, empty=True, locks={}
+    view=None,
+    stands=(b"", b""),
+    after=(),
+    word_then=None,
+    noted_then=None,
+    whole=True,
+    empty=True,
+    locks={},
 )
 
 
@@ -100,6 +111,27 @@ def test_words_are_compared_only_as_far_back_as_they_are_kept():
     assert not is_lost(seen(), far)
     near = found(a_view(sequence=6 + DEPTH), word_then=f"7:{OTHER}")
     assert is_lost(seen(), near)
+
+
+def test_a_logout_that_is_not_counted_any_more_is_a_loss():
+    two = a_view(sequence=9, noted=f"2:{WORD}")
+    assert not is_lost(seen(view=two), found(two, word_then=f"9:{WORD}", noted_then=f"2:{WORD}"))
+    for noted in (f"1:{WORD}", f"2:{OTHER}"):
+        there = found(a_view(sequence=9, noted=noted), word_then=f"9:{WORD}", noted_then=noted)
+        assert is_lost(seen(view=two), there)
+
+
+def test_a_lost_logout_is_noticed_however_many_other_writes_came_after_it():
+    gone_on = a_view(sequence=10 * DEPTH, noted=f"5:{OTHER}")
+    assert is_lost(seen(), found(gone_on, word_then=None, noted_then=f"1:{OTHER}"))
+    assert not is_lost(seen(), found(gone_on, word_then=None))
+
+
+def test_who_was_away_for_too_many_logouts_to_compare_goes_on_only_after_a_repair():
+    near = a_view(sequence=10 * NOTED_DEPTH, noted=f"{NOTED_DEPTH}:{OTHER}")
+    far = a_view(sequence=10 * NOTED_DEPTH, noted=f"{NOTED_DEPTH + 1}:{OTHER}")
+    assert not is_lost(seen(), found(near, word_then=None))
+    assert is_lost(seen(), found(far, word_then=None))
 
 
 def test_another_generation_is_a_loss_unless_it_came_after_ours():
@@ -162,6 +194,47 @@ def test_a_generation_names_a_bounded_number_of_those_before_it():
     assert len(plan.after) == MAX_ANCESTORS
 
 
+class History:
+    """The writes of one memory, in the order of their numbers, as a slow Redis would keep them."""
+
+    def __init__(self, writes=()):
+        self.writes = list(writes)  # (word, is it noted)
+
+    def view(self):
+        noted = [word for word, is_noted in self.writes if is_noted]
+        last = self.writes[-1][0] if self.writes else "0" * 32
+        stamp = f"{len(noted)}:{noted[-1] if noted else '0' * 32}"
+        return a_view(sequence=len(self.writes), word=last, noted=stamp)
+
+    def asked_by(self, view):
+        words = ["0" * 32, *(word for word, _ in self.writes)]
+        noted = ["0" * 32, *(word for word, is_noted in self.writes if is_noted)]
+
+        def at(kept, number):
+            return f"{number}:{kept[number]}" if number < len(kept) else None
+
+        return found(
+            self.view(),
+            word_then=at(words, view.sequence),
+            noted_then=at(noted, view.noted_count),
+        )
+
+    def noted(self):
+        return [word for word, is_noted in self.writes if is_noted]
+
+
+@settings(max_examples=300 * FUZZ, deadline=None)
+@given(st.lists(st.booleans(), max_size=8), st.integers(0, 8), st.lists(st.booleans(), max_size=8))
+def test_no_logout_is_undone_in_a_memory_that_is_accepted(before, kept_writes, after):
+    ours = History((f"{number:032x}", noted) for number, noted in enumerate(before))
+    theirs = History(ours.writes[:kept_writes])  # an older copy, which then goes on
+    theirs.writes += [(f"{100 + number:032x}", noted) for number, noted in enumerate(after)]
+    accepted = not is_lost(seen(view=ours.view()), theirs.asked_by(ours.view()))
+    assert accepted == (kept_writes >= len(before))  # within DEPTH all is compared
+    if accepted:
+        assert theirs.noted()[: len(ours.noted())] == ours.noted()
+
+
 LOCKS = st.dictionaries(
     st.sampled_from(["mei", "ken", "aya"]),
     st.tuples(st.integers(1, 3), st.sampled_from([b"x", b"y", None]), st.sampled_from("ab")),
@@ -190,6 +263,7 @@ def test_no_lock_is_forgotten_by_what_is_accepted_or_by_what_is_repaired(
         stands=(b"", b""),
         after=plan.after,
         word_then=None,
+        noted_then=None,
         whole=True,
         empty=False,
         locks={**now.locks, **written},

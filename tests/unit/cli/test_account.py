@@ -9,8 +9,10 @@ import pytest
 from gateway.app import base_of, document_store, load_settings
 from gateway.backends.clock import SystemClock
 from gateway.cli import account
-from gateway.identity.accounts import parse_account
+from gateway.identity.accounts import parse_account, render_account, with_second
 from gateway.identity.passwords import weaknesses
+from gateway.identity.second_factor import begun, recovery_code
+from gateway.identity.totp import counter_at, hotp
 from gateway.ports import Kind
 
 GOOD = "seven quiet umbrellas"
@@ -133,3 +135,61 @@ def test_programs_get_json(line):
 def test_a_password_is_no_argument(line):
     with pytest.raises(SystemExit):
         line("account", "set-password", "mei", GOOD)
+
+
+def with_second_factor(line, staff="staff:mei"):
+    """As the page would have set one up."""
+
+    async def write():
+        now = SystemClock().now()
+        documents = document_store(load_settings(str(line.config)), base_of(str(line.config)))
+        before = await documents.get(Kind.ACCOUNT, staff, now)
+        key = b"k" * 20
+        codes = [recovery_code(bytes([n]) * 10) for n in range(10)]
+        second = begun(key, hotp(key, counter_at(now)), codes, now)
+        after = render_account(with_second(parse_account(before.value), second))
+        await documents.put(Kind.ACCOUNT, staff, after, replaces=before.revision, now=now)
+        await documents.close()
+
+    asyncio.run(write())
+
+
+def test_a_second_factor_is_taken_away_and_it_is_entered(line):
+    line("account", "set-password", "mei", "--generate")
+    with_second_factor(line)
+    assert "yes, 10 recovery codes left" in line("account", "list")[1]
+    code, out, _ = line("account", "second-factor", "remove", "mei")
+    assert (code, "no second factor any more" in out) == (0, True)
+    assert kept(line)["staff:mei"].second is None
+    assert acts(line)[-1] == ("remove_second_factor", "staff:mei")
+
+
+def test_whoever_has_no_second_factor_has_none_to_lose(line):
+    assert line("account", "second-factor", "remove", "mei")[0] == 2
+    line("account", "set-password", "mei", "--generate")
+    code, _, err = line("account", "second-factor", "remove", "mei")
+    assert (code, "has no second factor" in err) == (2, True)
+    assert acts(line) == [("set_password", "staff:mei")]
+
+
+def test_no_key_and_no_recovery_code_is_listed(line):
+    line("account", "set-password", "mei", "--generate")
+    with_second_factor(line)
+    _, out, _ = line("--output", "json", "account", "list")
+    (mei,) = json.loads(out)
+    assert (mei["second_factor"], mei["recovery_codes"]) == (True, 10)
+    second = kept(line)["staff:mei"].second
+    assert second.secret not in out
+    assert not any(mark in out for mark in second.recovery)
+
+
+def test_a_role_that_must_have_one_and_that_nobody_could_have_is_a_finding(line):
+    text = line.config.read_text(encoding="utf-8")
+    own = 'origins: ["https://crm.example"]'
+    cookie = f"secret_file: secrets/token-secret\n  cookie: __Host-salon\n  {own}"
+    text = text.replace("secret_file: secrets/token-secret", cookie)
+    asked = "accounts: {enabled: true, second_factor: {required_for: [role:ownr]}}\n"
+    line.config.write_text(text + asked, encoding="utf-8")
+    code, out, err = line("check")
+    assert code == 3
+    assert "unknown role `role:ownr`; did you mean `role:owner`?" in out + err

@@ -16,7 +16,9 @@ from gateway.identity.claims import ClaimNames, TokenPolicy, issue
 from gateway.identity.keys import secret_table
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
+from tests.oracles.memory_devices import MemoryDevices
 from tests.oracles.memory_epochs import MemoryEpochs
+from tests.oracles.memory_lockdown import MemoryLockdown
 from tests.oracles.memory_locks import MemoryLocks
 from tests.oracles.memory_world import Body, CountingMeter, MemoryTrail, MemoryUpstream, SetClock
 
@@ -190,6 +192,8 @@ class Door:
             clock=self.clock,
             epochs=self.epochs,
             locks=MemoryLocks(),
+            lockdown=MemoryLockdown(),
+            devices=MemoryDevices(),
             upstream=crm,
             audit=self.trail,
             meter=self.meter,

@@ -91,6 +91,9 @@ def test_the_written_gateway_yaml_shows_every_section(tmp_path, section):
     assert f"\n{section}:" in text or f"\n# {section}:" in text
 
 
+ENVIRONMENT = {"CRM_API_KEY": "k", "BREAK_GLASS_SECRET": "s" * 32}
+
+
 def test_the_commented_out_lines_of_gateway_yaml_are_good_ones_too(tmp_path):
     main(["init", str(tmp_path)])
     lines = []
@@ -98,6 +101,6 @@ def test_the_commented_out_lines_of_gateway_yaml_are_good_ones_too(tmp_path):
         stripped = row.lstrip()
         indent = row[: len(row) - len(stripped)]
         lines.append(indent + stripped.removeprefix("# ") if stripped.startswith("# ") else row)
-    settings = parse_settings("\n".join(lines), "gateway.yaml", {"CRM_API_KEY": "k"}, lambda _: "")
+    settings = parse_settings("\n".join(lines), "gateway.yaml", ENVIRONMENT, lambda _: "")
     assert settings.tokens.cookie
     assert settings.networks

@@ -269,3 +269,27 @@ def test_a_state_that_is_away_is_said_so(line):
     assert "works here; locks not known" in out
     assert "who is locked or has left is not known" in err
     assert "sesame" not in err
+
+
+def test_somebody_who_was_away_for_long_is_let_in_again_and_it_is_entered(line, monkeypatch):
+    monkeypatch.setattr(acting, "STALE_SECONDS", 0)
+    assert line("staff", "reactivate", "mei") == (0, "mei counts as seen today\n", "")
+    code, out, _ = line("audit", "tail", "--acts")
+    assert code == 0
+    assert "reactivate staff:mei" in out
+
+
+def test_whoever_has_left_or_is_nobody_is_not_let_in_again(line, monkeypatch):
+    monkeypatch.setattr(acting, "STALE_SECONDS", 0)
+    line("staff", "offboard", "mei")
+    code, out, err = line("staff", "reactivate", "mei")
+    assert (code, out) == (2, "")
+    assert "mei has left, and stays out" in err
+    assert line("staff", "reactivate", "nobody-known")[0] == 2
+
+
+def test_a_lock_stays_when_somebody_is_let_in_again(line, monkeypatch):
+    monkeypatch.setattr(acting, "STALE_SECONDS", 0)
+    line("staff", "lock", "mei")
+    said = "mei counts as seen today, and is still locked\n"
+    assert line("staff", "reactivate", "mei") == (0, said, "")

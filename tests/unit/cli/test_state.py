@@ -8,6 +8,7 @@ import redis
 
 from gateway.app import base_of, document_store, load_settings
 from gateway.backends.clock import SystemClock
+from gateway.backends.redis_documents import PREFIX
 from gateway.ports import Kind
 from tests.oracles.redis_process import RedisProcess
 
@@ -73,10 +74,10 @@ def test_a_flushed_redis_is_named_and_repaired(on_redis, server):
 def test_a_repair_names_what_somebody_has_to_look_at(on_redis, server):
     lock(on_redis, "staff:mei", "staff:ken")
     with control(server) as admin:
-        text = admin.hget("salon-gateway:documents:lock", "staff:mei")
-        admin.hset("salon-gateway:documents:lock", "staff:mei", text + b" ")
-        admin.hset("salon-gateway:documents:lock", "staff:aya", b"garbage")
-        admin.hset("salon-gateway:documents", "sequence", "0")
+        text = admin.hget(f"{PREFIX}documents:lock", "staff:mei")
+        admin.hset(f"{PREFIX}documents:lock", "staff:mei", text + b" ")
+        admin.hset(f"{PREFIX}documents:lock", "staff:aya", b"garbage")
+        admin.hset(f"{PREFIX}documents", "sequence", "0")
     _, repaired = on_redis.data("state", "repair")
     assert repaired == {
         "repaired": True,

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 import pytest
 
 from gateway.console.words import SPEECHES
+from gateway.devices import change
 from gateway.domain.act import Act
 from gateway.domain.reason import Reason
 from gateway.domain.subject import DeviceId
-from gateway.domain.time import instant
+from gateway.domain.time import instant, to_milliseconds
+from gateway.identity.devices import Span
+from gateway.identity.sightings import Sighting, sighted
 from gateway.ports import Kind
 from tests.oracles.console_world import (
     DAI,
@@ -28,6 +31,7 @@ from tests.oracles.console_world import (
     opened,
     signed_in,
 )
+from tests.oracles.second_world import App
 
 PHONE = DeviceId("phone-mei")
 OTHER = "eleven loud teapots"
@@ -657,3 +661,232 @@ async def test_a_visit_that_cannot_be_read_shows_nothing_and_another_can_begin()
         assert (await browser.sign_in()).to == "/"
         assert (await browser.get("/staff")).status == 200
         assert (await other.get("/staff")).status == 503
+
+
+# -- a second factor
+
+
+async def with_app(office, staff="hana"):
+    begin = office.accounts.begin_second_factor
+    half = await begin(staff, PASSWORD, "", peer="-", device=None)
+    app = App(SimpleNamespace(now=office.clock.now, later=office.later), half.secret)
+    enrolled = await office.accounts.enrol(half, app.code(), peer="-")
+    return app, enrolled
+
+
+async def test_an_owner_with_a_second_factor_is_asked_for_a_code():
+    async with opened() as (office, port):
+        app, _ = await with_app(office)
+        browser = Browser(port)
+        page = await browser.sign_in()
+        assert page.status == 200
+        assert "salon_console" not in browser.cookies
+        assert (await browser.get("/")).to == "/sign-in"
+        wrong = await browser.press(page, "/sign-in/code", code=app.wrong())
+        assert wrong.status == 401
+        assert SPEECHES["en"].say("wrong_code") in wrong.words()
+        done = await browser.press(wrong, "/sign-in/code", code=app.fresh())
+        assert (done.status, done.to) == (303, "/")
+        assert (await browser.get("/")).status == 200
+
+
+async def test_the_ticket_of_another_browser_opens_nothing():
+    async with opened() as (office, port):
+        app, _ = await with_app(office)
+        page = await Browser(port).sign_in()
+        other = Browser(port)
+        await other.sign_in()
+        done = await other.press(page, "/sign-in/code", code=app.fresh())
+        assert done.status == 401
+        assert "salon_console" not in other.cookies
+
+
+async def test_a_recovery_code_opens_the_console_once():
+    async with opened() as (office, port):
+        _, enrolled = await with_app(office)
+        for status in (303, 401):
+            browser = Browser(port)
+            page = await browser.sign_in()
+            done = await browser.press(page, "/sign-in/code", code=enrolled.recovery[0])
+            assert done.status == status
+
+
+async def test_somebody_who_must_have_one_and_has_none_is_told_where():
+    office = Office()
+    office.console._house = replace(  # as app.py would have built it
+        office.console._house,
+        accounts=replace(office.accounts, required=lambda _: True),
+    )
+    async with opened(office) as (_, port):
+        browser = Browser(port)
+        page = await browser.sign_in()
+        assert page.status == 403
+        assert "/_salon/second-factor" in page.words()
+        assert "salon_console" not in browser.cookies
+
+
+async def test_the_own_password_is_changed_with_a_code_and_another_signs_in():
+    async with opened() as (office, port):
+        app, _ = await with_app(office)
+        browser = Browser(port)
+        await browser.press(await browser.sign_in(), "/sign-in/code", code=app.fresh())
+        page = await browser.get("/session")
+        change = {"old": PASSWORD, "new": OTHER, "again": OTHER}
+        assert (await browser.press(page, "/session/password", **change)).status == 403
+        page = await browser.press(page, "/session/password", **change, code=app.fresh())
+        done = await browser.press(page, "/sign-in/code", code=app.fresh())
+        assert done.to == "/session?done"
+
+
+async def test_a_grave_act_takes_the_password_alone():
+    async with opened() as (office, port):
+        app, _ = await with_app(office)
+        browser = Browser(port)
+        await browser.press(await browser.sign_in(), "/sign-in/code", code=app.fresh())
+        office.later(minutes=10)
+        page = await browser.get("/staff/mei/lock")
+        done = await browser.press(page, "/staff/mei/lock", password=PASSWORD)
+        assert done.status == 303
+        assert (Act.LOCK, HANA, MEI) in office.acts()
+
+
+# -- devices
+
+
+TABLET = DeviceId("tablet-mei")
+
+
+async def came(office, staff, device):
+    """The registry has seen this device wait, ten minutes ago."""
+    at = to_milliseconds(office.clock.moment) - 600_000
+    span = Span(place="00000001", first=at, last=at)
+    seen = Sighting(device=device, app="phone", spans=(span,), admitted=None, waits=True)
+    await change(
+        office.documents,
+        staff,
+        office.clock.moment,
+        lambda record: sighted(record, [seen]),
+    )
+
+
+async def test_what_waits_for_approval_stands_first_with_two_buttons():
+    async with opened() as (office, port):
+        await came(office, MEI, PHONE)
+        await came(office, YUKI, TABLET)
+        await office.devices.approve(MEI, PHONE, by=None, peer="-")
+        page = await (await signed_in(port)).get("/devices")
+        assert page.status == 200
+        assert page.text.index(TABLET) < page.text.index(PHONE)
+        assert SPEECHES["en"].say("devices_waiting", n=1) in page.text
+        pressed = [to for to, _ in page.forms() if to.endswith("-device")]
+        assert pressed == [
+            "/staff/yuki/approve-device",
+            "/staff/yuki/refuse-device",
+            "/staff/mei/refuse-device",
+        ]
+
+
+async def test_an_owner_approves_a_device_and_it_is_entered():
+    async with opened() as (office, port):
+        await came(office, MEI, TABLET)
+        browser = await signed_in(port)
+        page = await browser.press(await browser.get("/devices"), "/staff/mei/approve-device")
+        assert page.status == 303
+        assert office.acts()[-1] == (Act.APPROVE_DEVICE, HANA, MEI)
+        record = await office.devices.of(MEI)
+        assert (record.devices[TABLET].state, record.devices[TABLET].by) == ("approved", HANA)
+        told = await browser.get(page.to)
+        said = SPEECHES["en"].say("done_approve_device", device=TABLET, name="Mei Tanaka")
+        assert said in told.text
+        assert SPEECHES["en"].say("said_by", name="Hana Sato") in told.text
+
+
+async def test_a_refused_device_is_logged_out_too():
+    async with opened() as (office, port):
+        await came(office, MEI, TABLET)
+        epoch = await office.epochs.enrol(MEI, TABLET, office.clock.moment)
+        browser = await signed_in(port)
+        await browser.press(await browser.get("/devices"), "/staff/mei/refuse-device")
+        assert (await office.devices.of(MEI)).devices[TABLET].state == "refused"
+        assert await office.epochs.floor(MEI, TABLET) > epoch
+
+
+@pytest.mark.parametrize("act", ["approve-device", "refuse-device"])
+@pytest.mark.parametrize(
+    ("who", "whom", "status"),
+    [
+        ("hana", "hana", 403),  # a device of one's own
+        ("ken", "hana", 403),  # of somebody above
+        ("dai", "mei", 404),  # of somebody they do not see
+        ("ken", "nobody", 404),
+    ],
+)
+async def test_a_device_that_is_not_theirs_to_judge_is_not_judged(act, who, whom, status):
+    async with opened() as (office, port):
+        for staff in (HANA, MEI):
+            await came(office, staff, TABLET)
+        browser = await signed_in(port, who)
+        csrf = (await browser.get("/session")).form("/sign-out")["csrf"]
+        page = await browser.post(f"/staff/{whom}/{act}", {"csrf": csrf, "device": TABLET})
+        assert page.status == status
+        assert {one.devices[TABLET].state for one in (await office.devices.all()).values()} == {
+            "waiting"
+        }
+
+
+@pytest.mark.parametrize(
+    ("device", "status"), [("", 400), ("no such thing", 400), ("other", 404), ("x" * 65, 400)]
+)
+async def test_a_device_that_nobody_came_with_is_not_approved(device, status):
+    async with opened() as (office, port):
+        await came(office, MEI, TABLET)
+        browser = await signed_in(port)
+        fields = (await browser.get("/devices")).form("/staff/mei/approve-device")
+        page = await browser.post("/staff/mei/approve-device", fields | {"device": device})
+        assert page.status == status
+        assert (await office.devices.of(MEI)).devices[TABLET].state == "waiting"
+
+
+async def test_a_button_of_the_devices_needs_the_visits_own_token():
+    async with opened() as (office, port):
+        await came(office, MEI, TABLET)
+        browser = await signed_in(port)
+        page = await browser.post("/staff/mei/approve-device", {"device": TABLET, "csrf": "x"})
+        assert page.status in {400, 403}
+        assert (await office.devices.of(MEI)).devices[TABLET].state == "waiting"
+
+
+async def test_a_manager_sees_the_devices_of_their_people_only():
+    async with opened() as (office, port):
+        await came(office, MEI, PHONE)
+        await came(office, YUKI, TABLET)
+        page = await (await signed_in(port, "dai")).get("/devices")
+        assert TABLET in page.text
+        assert PHONE not in page.text
+
+
+async def test_what_somebody_calls_a_device_is_text_and_no_page():
+    async with opened() as (office, port):
+        await came(office, MEI, PHONE)
+        await office.devices.rename(MEI, PHONE, "<script>x</script>", by=None, peer="-")
+        page = await (await signed_in(port)).get("/devices")
+        assert "&lt;script&gt;x" in page.text
+        assert "<script>x" not in page.text
+
+
+async def test_the_staff_room_shows_a_devices_name_app_and_when_it_was_seen():
+    async with opened() as (office, port):
+        await office.epochs.enrol(MEI, TABLET, office.clock.moment)
+        await came(office, MEI, TABLET)
+        await office.devices.approve(MEI, TABLET, by=None, peer="-")
+        await office.devices.rename(MEI, TABLET, "Front desk", by=None, peer="-")
+        words = (await (await signed_in(port)).get("/staff")).words()
+        seen = SPEECHES["en"].say("last_seen", moment="today, 11:50")
+        assert f"Front desk · {TABLET} · phone (approved) {seen}" in words
+
+
+async def test_devices_that_cannot_be_read_are_not_shown_as_none():
+    async with opened() as (office, port):
+        browser = await signed_in(port)
+        await office.documents.put(Kind.DEVICE, MEI, b"{}", replaces=None, now=office.clock.moment)
+        assert (await browser.get("/devices")).status == 503

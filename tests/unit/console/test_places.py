@@ -11,6 +11,9 @@ from gateway.domain.act import Act
     [
         ("/", Room.TODAY),
         ("/staff", Room.STAFF),
+        ("/devices", Room.DEVICES),
+        ("/requests", Room.REQUESTS),
+        ("/requests/review", Room.REVIEW),
         ("/session", Room.SESSION),
         ("/session/password", Room.PASSWORD),
         ("/sign-in", Room.SIGN_IN),
@@ -24,7 +27,9 @@ def test_a_room_has_one_address(path, room):
     assert find_place(path).room is room
 
 
-@pytest.mark.parametrize("act", ["log-out", "lock", "unlock", "offboard"])
+@pytest.mark.parametrize(
+    "act", ["log-out", "lock", "unlock", "offboard", "approve-device", "refuse-device"]
+)
 def test_an_act_names_whom_it_is_done_to(act):
     place = find_place(f"/staff/mei/{act}")
     assert (place.whom, place.act) == ("staff:mei", Act(act.replace("-", "_")))
@@ -57,7 +62,8 @@ def test_anything_else_is_not_the_consoles(path):
 
 
 def test_only_what_changes_nothing_may_be_asked_by_get():
-    assert find_place("/staff/mei/log-out").methods == {"POST"}
+    for act in ("log-out", "approve-device", "refuse-device"):
+        assert find_place(f"/staff/mei/{act}").methods == {"POST"}
     assert find_place("/sign-out").methods == find_place("/language").methods == {"POST"}
     assert find_place("/session/password").methods == {"POST"}
     assert find_place("/staff").methods == {"GET", "HEAD"}

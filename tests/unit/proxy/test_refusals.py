@@ -307,3 +307,20 @@ def test_all_text_has_the_contrast_of_wcag_aa_by_day_and_by_night():
         for name in ("ink", "soft"):
             low, high = sorted((paper, luminance(colours[name])))
             assert (high + 0.05) / (low + 0.05) >= 4.5, name
+
+
+def test_a_lockdown_shows_the_owner_s_line_as_text_to_people_and_programs():
+    refusal = a_refusal(Reason.INCIDENT, detail="Call <Hana>, 00-0000-0000")
+    page, answer = as_page(refusal)
+    assert (answer.status, header(answer, "retry-after")) == (403, None)
+    assert "Call &lt;Hana&gt;, 00-0000-0000" in page
+    document, _ = as_json(refusal)
+    assert document["contact"] == "Call <Hana>, 00-0000-0000"
+    assert document["detail"] != document["contact"]
+
+
+def test_a_lockdown_without_a_line_and_any_other_refusal_have_no_contact():
+    assert "contact" not in as_json(a_refusal(Reason.INCIDENT))[0]
+    other = a_refusal(Reason.LOCKED, detail="quite another sentence")
+    assert "contact" not in as_json(other)[0]
+    assert "quite another sentence" not in as_page(other)[0]

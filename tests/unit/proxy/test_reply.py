@@ -29,7 +29,7 @@ async def as_aiohttp_would(request, answer, *, close):
         (length,) = lengths
         if re.fullmatch("[0-9]{1,15}", length):
             headers["Content-Length"] = str(int(length))
-    upgrade = [(n, v) for n, v in answer.headers if n.lower() == "upgrade"]
+    upgrade = [(n, wire_text(v)) for n, v in answer.headers if n.lower() == "upgrade"]
     if answer.status == 426 and upgrade:
         headers.extend(upgrade)
         headers["Connection"] = "Upgrade, close" if close else "Upgrade"

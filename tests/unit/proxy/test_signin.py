@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import re
+from dataclasses import replace
 from urllib.parse import quote, urlencode
 
 import pytest
@@ -18,6 +19,7 @@ from gateway.identity.claims import TokenPolicy, verify
 from gateway.identity.device_cookie import device_key, read_device, write_device
 from gateway.identity.issuing import Issuer
 from gateway.identity.keys import secret_table
+from gateway.identity.totp import grouped, read_secret, write_secret
 from gateway.mapping.guard import WireLimits
 from gateway.proxy.negotiate import Language
 from gateway.proxy.signin import SignIn
@@ -25,6 +27,7 @@ from gateway.proxy.signin_forms import DEVICE_COOKIE, MAX_BODY_BYTES
 from gateway.proxy.signin_pages import WORDS
 from tests.oracles.accounts_world import GOOD, HANA, HOME, MEI, OTHER, PHONE, World
 from tests.oracles.memory_world import CountingMeter
+from tests.oracles.second_world import App, set_up
 
 SECRET = b"0123456789abcdef0123456789abcdef"
 ORIGIN, COOKIE = "https://crm.example", "__Host-salon"
@@ -581,3 +584,169 @@ async def test_the_next_page_brings_the_new_session_along(salon):
     assert cookies(await opened(salon, signed_in, **{"Sec-Fetch-Dest": "image"})) == {}
     salon.world.documents.away = True
     assert cookies(await opened(salon, signed_in)) == {}
+
+
+# -- a second factor
+
+
+def hidden(answer, name):
+    return re.search(rf'name="{name}" type="hidden" value="([^"]*)"', answer.body.decode())[1]
+
+
+def browser_of(*answers):
+    """The headers of a browser that got these answers; the latest value of each cookie."""
+    kept = {}
+    for answer in answers:
+        kept |= {name: value for name, (value, _) in cookies(answer).items()}
+    return {"Cookie": "; ".join(f"{name}={value}" for name, value in kept.items())}
+
+
+async def with_app(salon):
+    """Mei has set one up, by another phone."""
+    app, enrolled = await set_up(salon.world)
+    return app, enrolled
+
+
+async def test_with_a_second_factor_the_right_password_gets_a_page_and_no_session(salon):
+    await with_app(salon)
+    page = await salon.form(name="mei", password=GOOD, next="/clients")
+    assert page.status == 200
+    assert list(cookies(page)) == [DEVICE_COOKIE]
+    assert hidden(page, "next") == "/clients"
+    assert WORDS[Language.EN].code_lead in page.body.decode()
+
+
+async def test_the_code_in_the_same_browser_gets_the_session(salon):
+    app, _ = await with_app(salon)
+    page = await salon.form(name="mei", password=GOOD, next="/clients")
+    sent = {"ticket": hidden(page, "ticket"), "next": hidden(page, "next"), "code": app.fresh()}
+    answer = await salon.form("code", headers=browser_of(page), **sent)
+    assert answer.status == 303
+    assert header(answer, "location") == ["/clients"]
+    claims = salon.claims(cookies(answer)[COOKIE][0])
+    assert claims.staff == MEI
+    assert claims.device == read_device(cookies(page)[DEVICE_COOKIE][0], device_key(SECRET))
+
+
+async def test_the_ticket_is_of_no_use_in_another_browser(salon):
+    app, _ = await with_app(salon)
+    page = await salon.form(name="mei", password=GOOD)
+    other = await salon.form(name="mei", password=GOOD)
+    sent = {"ticket": hidden(page, "ticket"), "code": app.fresh()}
+    for headers in ({}, browser_of(other)):
+        answer = await salon.form("code", headers=headers, **sent)
+        assert answer.status == 401
+        assert COOKIE not in cookies(answer)
+        assert WORDS[Language.EN].too_late in answer.body.decode()
+
+
+async def test_after_five_minutes_the_password_is_asked_again(salon):
+    app, _ = await with_app(salon)
+    page = await salon.form(name="mei", password=GOOD)
+    salon.world.clock.later(minutes=5)
+    sent = {"ticket": hidden(page, "ticket"), "code": app.code()}
+    assert (await salon.form("code", headers=browser_of(page), **sent)).status == 401
+
+
+async def test_a_wrong_code_gets_the_page_once_more(salon):
+    app, _ = await with_app(salon)
+    page = await salon.form(name="mei", password=GOOD)
+    sent = {"ticket": hidden(page, "ticket"), "code": app.wrong()}
+    answer = await salon.form("code", headers=browser_of(page), **sent)
+    assert answer.status == 401
+    assert WORDS[Language.EN].code_wrong in answer.body.decode()
+    assert hidden(answer, "ticket") == sent["ticket"]
+    assert app.wrong() not in answer.body.decode()
+
+
+async def test_a_code_from_a_page_elsewhere_is_refused(salon):
+    app, _ = await with_app(salon)
+    page = await salon.form(name="mei", password=GOOD)
+    sent = {"ticket": hidden(page, "ticket"), "code": app.fresh()}
+    answer = await salon.form(
+        "code", origin="https://evil.example", headers=browser_of(page), **sent
+    )
+    assert answer.status == 403
+    assert COOKIE not in cookies(answer)
+
+
+async def test_one_is_set_up_with_the_password_and_a_first_code(salon):
+    assert (await salon.ask("GET", "/_salon/second-factor")).status == 200
+    page = await salon.form("second-factor", name="mei", password=GOOD, code="", next="/")
+    text = page.body.decode()
+    uri = re.search(r'href="(otpauth://[^"]*)"', text)[1].replace("&amp;", "&")
+    secret = read_secret(re.search(r"secret=([A-Z2-7]+)", uri)[1])
+    assert uri.startswith("otpauth://totp/aoyama:mei?")
+    assert "Tanaka" not in text
+    assert grouped(write_secret(secret)) in text
+    assert "<svg" in text
+    assert "style=" not in text.partition("</style>")[2]  # the policy would not let it in
+    app = App(salon.world.clock, secret)
+    sent = {"ticket": hidden(page, "ticket"), "code": app.code(), "next": "/"}
+    done = await salon.form("set-up", headers=browser_of(page), **sent)
+    assert done.status == 200
+    assert (
+        len(re.findall(r"<code>[a-z2-7]{4}(?:-[a-z2-7]{4}){3}</code>", done.body.decode())) == 10
+    )
+    assert salon.claims(cookies(done)[COOKIE][0]).staff == MEI
+    again = await salon.form("set-up", headers=browser_of(page), **sent)
+    assert again.status == 401  # the account is another one now
+
+
+async def test_whoever_must_have_one_is_led_there_by_the_sign_in(salon):
+    salon.sign_in = replace(
+        salon.sign_in, accounts=replace(salon.world.accounts, required=lambda _: True)
+    )
+    page = await salon.form(name="mei", password=GOOD)
+    assert COOKIE not in cookies(page)
+    assert WORDS[Language.EN].required in page.body.decode()
+    assert "otpauth://" in page.body.decode()
+
+
+async def test_programs_do_the_same_in_json(salon):
+    begun = json.loads((await salon.json("second-factor", name="mei", password=GOOD)).body)
+    assert begun["second_factor"] == "enrol"
+    app = App(salon.world.clock, read_secret(begun["secret"]))
+    kept = {name: begun[name] for name in ("ticket", "device")}
+    done = json.loads((await salon.json("set-up", code=app.code(), **kept)).body)
+    assert len(done["recovery"]) == 10
+    assert salon.claims(done["token"]).staff == MEI
+    half = await salon.json(name="mei", password=GOOD, device=done["device"])
+    assert not cookies(half)
+    told = json.loads(half.body)
+    assert (told["second_factor"], told["expires_in"]) == ("code", 300)
+    assert "token" not in told
+    kept = {name: told[name] for name in ("ticket", "device")}
+    answer = json.loads((await salon.json("code", code=app.fresh(), **kept)).body)
+    assert salon.claims(answer["token"]).staff == MEI
+    wrong = await salon.json("code", code=app.code(), **kept)
+    assert isinstance(wrong, Refusal)
+    assert wrong.reason is Reason.UNAUTHENTICATED
+
+
+async def test_a_ticket_without_its_device_is_none(salon):
+    app, _ = await with_app(salon)
+    told = json.loads((await salon.json(name="mei", password=GOOD)).body)
+    wrong = await salon.json("code", ticket=told["ticket"], code=app.fresh())
+    assert isinstance(wrong, Refusal)
+
+
+@pytest.mark.parametrize("language", Language)
+async def test_every_page_of_it_is_there_in_every_language(salon, language):
+    headers = {"Accept-Language": str(language)}
+    words = WORDS[language]
+    shown = await salon.ask("GET", "/_salon/second-factor", Accept_Language=str(language))
+    page = await salon.form("second-factor", headers=headers, name="mei", password=GOOD, code="")
+    assert words.second_why in shown.body.decode()
+    assert words.set_up_why in page.body.decode()
+
+
+async def test_the_new_password_form_takes_the_code_along(salon):
+    app, _ = await with_app(salon)
+    change = {"name": "mei", "password": GOOD, "new": OTHER, "again": OTHER}
+    refused = await salon.form("password", **change, code="")
+    assert refused.status == 401
+    done = await salon.form("password", **change, code=app.fresh())
+    assert done.status == 200
+    assert COOKIE not in cookies(done)
+    assert WORDS[Language.EN].code_lead in done.body.decode()

@@ -448,7 +448,8 @@ login:
   renews: true
   sign_in:
     - {match: POST /login, issues: cookie:sessionid, staff: body:id, by: id, success: [200],
-       unless: [error], expires: body:ttl, hours: 12, device: header:X-Device, continues: true}
+       unless: [error], expires: body:ttl, hours: 12, device: header:X-Device, continues: true,
+       who: GET /me}
   refresh:
     - {match: POST /refresh, presents: body:token, issues_refresh: body:token, refresh_hours: 9}
   sign_out:

@@ -112,10 +112,11 @@ def test_a_deny_turns_into_what_must_surely_not_be():
     ]
 
 
-def test_without_an_approved_device_nobody_comes_from_one():
+def test_anybody_may_come_from_an_approved_device_since_somebody_may_approve_one():
     rule = ALLOW.format("approved_device")
     assert of_mei(rule) == [(WEEK, "", "approved_device")]
-    assert of_mei(rule, staff=staff("    approved_devices: [phone-mei]\n", "")) == []
+    unlisted = staff("    approved_devices: [phone-mei]\n", "")
+    assert of_mei(rule, staff=unlisted) == [(WEEK, "", "approved_device")]
 
 
 def test_the_roster_tells_from_when_and_until_when():
