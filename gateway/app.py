@@ -33,6 +33,7 @@ from gateway.backends.incident_map import IncidentAtHand
 from gateway.backends.issuers import Issuers, read_issuers
 from gateway.backends.learned_map import LearnedAtHand
 from gateway.backends.meter import PrometheusMeter
+from gateway.backends.notify import Mail, Webhook
 from gateway.backends.policy_folder import Reading, read_owned, read_sources
 from gateway.backends.pulse import Pulse
 from gateway.backends.redis_address import TlsFiles
@@ -58,22 +59,27 @@ from gateway.grants import Grants, GrantSettings
 from gateway.identity.claims import ClaimNames, TokenPolicy
 from gateway.identity.device_cookie import device_key
 from gateway.identity.devices import DeviceRules
+from gateway.identity.grant import parse_grant, parse_notice
 from gateway.identity.incident import Incident, require_admitted
 from gateway.identity.issuing import Issuer
 from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
 from gateway.identity.locks import parse_lock
 from gateway.incidents import Incidents
 from gateway.learning import Learning
+from gateway.lifting import BreakGlass
 from gateway.mapping.guard import WireLimits
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, DocumentStore, EpochStore, Kind, Labels, Meter
 from gateway.proxy.admin import AdminServer, Parts, Probe
+from gateway.proxy.breakglass import BreakGlassPages
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.negotiate import language
 from gateway.proxy.server import GuardedServer
 from gateway.proxy.signin import SignIn
 from gateway.sessions import Sessions
 from gateway.settings import Settings, parse_settings
+from gateway.telling import BEAT_SECONDS as TELL_SECONDS
+from gateway.telling import Notifier, Teller
 from gateway.texts.encoding import decode
 from gateway.tools.cases import failed_cases, read_cases
 
@@ -351,6 +357,16 @@ class Gateway:
                 beating = Pulse(beat, seconds)
                 beating.start()
                 stack.push_async_callback(beating.stop)
+            glass = None
+            if settings.break_glass.enabled:
+                granted = LocalDocuments(
+                    documents, Kind.GRANT, parse_grant, monotonic=clock.monotonic, now=clock.now
+                )
+                granting = Pulse(granted.poll, POLL_SECONDS)
+                granting.start()
+                stack.push_async_callback(granting.stop)
+                resources = frozenset(settings.break_glass.resources)
+                glass = BreakGlass(grants=granted, resources=resources)
             upstream = _upstream(settings, base)
             stack.push_async_callback(upstream.close)
             foreign = await _foreign(stack, issuers, tokens, documents, epochs, bundles, clock)
@@ -363,6 +379,7 @@ class Gateway:
                 audit=audit,
                 meter=meter,
                 new_request_id=lambda: str(uuid4()),
+                break_glass=glass,
                 locks=locks,
                 devices=devices,
                 device_rules=_device_rules(settings),
@@ -372,6 +389,32 @@ class Gateway:
                 foreign=foreign,
             )
             stack.push_async_callback(pipeline.settle)
+            asking = None
+            if glass is not None:
+                asking = BreakGlassPages(
+                    known=pipeline.known,
+                    grants=_grants(settings, pipeline, bundles, documents),
+                    break_glass=glass,
+                    minutes=settings.break_glass.minutes,
+                    doorway=pipeline.doorway,
+                    clock=clock,
+                    meter=meter,
+                    new_id=pipeline.new_request_id,
+                )
+                queued = LocalDocuments(
+                    documents, Kind.NOTICE, parse_notice, monotonic=clock.monotonic, now=clock.now
+                )
+                teller = Teller(
+                    documents=documents,
+                    queued=queued.all,
+                    ways=_notifiers(settings, base, clock),
+                    clock=clock,
+                    meter=meter,
+                )
+                for beat, seconds in ((queued.poll, POLL_SECONDS), (teller.beat, TELL_SECONDS)):
+                    telling = Pulse(beat, seconds)
+                    telling.start()
+                    stack.push_async_callback(telling.stop)
             own = console = None
             if settings.accounts.enabled or settings.console.enabled:
                 hasher = Argon2Hasher()
@@ -394,6 +437,7 @@ class Gateway:
                 ssl_context=tls,
                 limits=_port_limits(settings),
                 own=own,
+                break_glass=asking,
                 on_shell_refusal=lambda reason: meter.answered(_shell_labels(reason), 0.0),
             )
             parts = Parts(
@@ -599,6 +643,40 @@ def _grants(
         if break_glass.enabled
         else None,
     )
+
+
+def _notifiers(settings: Settings, base: Path, clock: Clock) -> Mapping[str, Notifier]:
+    """The ways to tell managers. Raises PolicyError where a `ca_file` cannot be read."""
+    webhook, smtp = settings.break_glass.notify.webhook, settings.break_glass.notify.smtp
+    ways: dict[str, Notifier] = {}
+    if webhook is not None:
+        ways["webhook"] = Webhook(
+            url=webhook.url,
+            secret=webhook.secret.encode(),
+            now=clock.now,
+            tls=_trusting(base, webhook.ca_file, "webhook"),
+        )
+    if smtp is not None:
+        ways["smtp"] = Mail(
+            host=smtp.host,
+            port=smtp.port,
+            security=smtp.security,
+            sender=smtp.sender,
+            addresses={staff_id(name): address for name, address in smtp.to.items()},
+            now=clock.now,
+            user=smtp.user,
+            password=smtp.password,
+            tls=_trusting(base, smtp.ca_file, "smtp"),
+        )
+    return ways
+
+
+def _trusting(base: Path, ca_file: str | None, way: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=None if ca_file is None else str(base / ca_file))
+    except OSError as error:  # ssl.SSLError is one
+        message = f"`break_glass.notify.{way}`: `ca_file` cannot be loaded: {error.strerror}"
+        raise PolicyError([Finding(Place("gateway.yaml"), message)]) from error
 
 
 def _shared_secrets(tokens: TokenPolicy) -> list[bytes]:

@@ -71,6 +71,7 @@ from gateway.foreign import Foreign, Recognised
 from gateway.identity.claims import Claims
 from gateway.identity.credential import credential
 from gateway.identity.devices import DeviceRules
+from gateway.identity.grant import Grant
 from gateway.identity.incident import OWNERS, require_no_incident
 from gateway.identity.locks import Lock, next_change, noticed, require_unlocked
 from gateway.identity.session import (
@@ -81,6 +82,7 @@ from gateway.identity.session import (
 )
 from gateway.identity.verified import VerifiedTokens
 from gateway.learning import Identified, Learning
+from gateway.lifting import BreakGlass, Visitor, lifted, salons_to_lift
 from gateway.mapping.asked_body import require_body_answerable
 from gateway.mapping.guard import Guarded, guard
 from gateway.mapping.parameters import Exact
@@ -99,6 +101,7 @@ from gateway.masking.writes import (
 )
 from gateway.ports import (
     AuditTrail,
+    BreakGlassStep,
     Clock,
     Devices,
     EpochStore,
@@ -172,6 +175,7 @@ class Pipeline:
     owners: frozenset[Role] = OWNERS
     device_rules: DeviceRules = field(default_factory=DeviceRules)
     learning: Learning | None = None
+    break_glass: BreakGlass | None = None
     foreign: Foreign | None = None
     quotas: dict[StaffId | None, RefusalQuota] = field(default_factory=dict)
     budgets: Budgets = field(default_factory=Budgets)
@@ -238,11 +242,25 @@ class Pipeline:
                 return await self._pass(Reason.PASSED, asked, match, verdict, body, started)
             window = bundle.window(person.home.salon, now)
             entry = _with_route(entry, match, window)
-            ruling = self._rule(bundle, person, match, now, peer)
+            ruling, grant = await self._rule(bundle, person, match, guarded.method, now, peer)
             if isinstance(ruling.decision, Denial):
                 entry = replace(entry, facts=ruling.noted)
                 window = bundle.window(ruling.decision.salon or person.home.salon, now)
-                return await self._deny(ruling.decision, entry, window, started)
+                salons = salons_to_lift(
+                    self.break_glass,
+                    bundle,
+                    person,
+                    match,
+                    guarded.method,
+                    ruling.decision,
+                    now,
+                    peer,
+                )
+                card = target.wire if salons else None
+                return await self._deny(ruling.decision, entry, window, started, card)
+            if grant is not None:
+                entry = replace(entry, grant=grant.id)
+                until = min(until, grant.ends)
             permit = ruling.decision
             offered = _offered(guarded, match.route)
             entry = replace(entry, facts=ruling.noted, rules=permit.by, exempt=permit.exempt)
@@ -307,6 +325,8 @@ class Pipeline:
             failed = OperatorError(Reason.INTERNAL_ERROR, "The gateway failed; it let nothing by.")
             return await self._refuse(entry, failed, window, started)
         else:
+            if entry.grant is not None:
+                self.meter.break_glass(BreakGlassStep.USED, match.route.resource.name)
             if entry.exempt:
                 self.meter.exempt_access(principal.home.first_role, match.route.resource.name)
             self._count(entry, started)
@@ -384,6 +404,22 @@ class Pipeline:
         current = await self._require_in(principal, lock, now)
         require_standing(current, bundle.today(principal.home.salon, now))
 
+    async def known(self, inbound: Inbound) -> Visitor:
+        """Whoever sends a request for a page of ours, by every check that comes before the rules.
+
+        Raises:
+            GatewayError: as a request to the CRM would be refused.
+        """
+        now, bundle = self.clock.now(), self.bundles.current()
+        guarded = guard(self.doorway.received(inbound), self.doorway.limits)
+        identified = await self._identify(bundle, guarded, now)
+        principal, lock = await self._resolve(bundle, identified.claims)
+        current = await self._require_in(principal, lock, now)
+        person = require_standing(current, bundle.today(principal.home.salon, now))
+        peer = self.doorway.peer_of(inbound)
+        person = await arrive(self.devices, person, self.device_rules, peer, now)
+        return Visitor(guarded=guarded, bundle=bundle, person=person, now=now, peer=peer)
+
     def _end_of(self, bundle: Bundle, claims: Claims) -> Instant:
         """From when on the credential is none any more."""
         if bundle.adapter.login is not None:
@@ -409,19 +445,29 @@ class Pipeline:
 
     # -- may they -------------------------------------------------------------------------
 
-    def _rule(
+    async def _rule(
         self,
         bundle: Bundle,
         person: StandingPrincipal,
         match: RouteMatch,
+        method: str,
         now: Instant,
         peer: str | None,
-    ) -> Ruling:
-        """Ask the decision point, and measure it."""
+    ) -> tuple[Ruling, Grant | None]:
+        """Ask the decision point, and measure it; with the grant that lifts the window, if any.
+
+        Grants are looked at only where the window alone refuses.
+        """
         started = self.clock.monotonic()
         ruling = bundle.ruling(person, match.route.resource, match.route.action, now, peer)
         self.meter.decided(self.clock.monotonic() - started)
-        return ruling
+        decision = ruling.decision
+        shut = isinstance(decision, Denial) and decision.reason is Reason.OUTSIDE_HOURS
+        if self.break_glass is None or not shut:
+            return ruling, None
+        grant = await self.break_glass.grants.get(person.staff)
+        opened = lifted(bundle, person, match, method, decision, grant, now, peer)
+        return (ruling, None) if opened is None else (opened, grant)
 
     def _spend(self, person: StandingPrincipal, route: Route) -> None:
         """Count an exact look-up against the person's allowance."""
@@ -560,7 +606,7 @@ class Pipeline:
             entry = replace(
                 entry,
                 status=answer.status,
-                reason=shadow.reason,
+                reason=Reason.BREAK_GLASS if entry.grant is not None else shadow.reason,
                 whole=sight.as_it_is and seen.made is None,
             )
             # Of a change, the record counts as it was judged: before it was changed.
@@ -837,7 +883,10 @@ class Pipeline:
         match = asked_as(match, target.query)
         if match.route.kind is RouteKind.PASS:
             return Verdict(bundle=bundle, until=until)
-        decision = self._rule(bundle, person, match, now, peer).decision
+        ruling, grant = await self._rule(bundle, person, match, guarded.method, now, peer)
+        decision = ruling.decision
+        if grant is not None:
+            until = min(until, grant.ends)
         if isinstance(decision, Denial):
             raise RequestError(decision.reason)
         change = changes(guarded.method, match.route)
@@ -856,10 +905,13 @@ class Pipeline:
 
     # -- the last word --------------------------------------------------------------------
 
-    async def _deny(self, denial: Denial, entry: Entry, window: Window, started: float) -> Refusal:
-        """A decision against the request."""
+    async def _deny(
+        self, denial: Denial, entry: Entry, window: Window, started: float, card: str | None
+    ) -> Refusal:
+        """A decision against the request; `card` is its address if it can be asked for."""
         entry = replace(entry, rules=denial.by, salon=denial.salon or entry.salon)
-        return await self._refuse(entry, RequestError(denial.reason), window, started)
+        refusal = await self._refuse(entry, RequestError(denial.reason), window, started)
+        return dataclasses.replace(refusal, card=card if refusal.reason is denial.reason else None)
 
     async def _refuse(
         self, entry: Entry, error: GatewayError, window: Window | None, started: float

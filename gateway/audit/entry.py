@@ -59,6 +59,7 @@ class Entry(Struct, frozen=True, kw_only=True):
             fields of the answer, kept back so many more of its records.
         shown, hidden: field names, sorted, of answers that were cut; () otherwise.
         suppressed: how many earlier refusals of unidentified callers this line stands for.
+        grant: the asking (`identity/grant.py`) that let a request pass outside the window.
         act, whom: what `staff` did, and to whom, if to anybody. With `staff` None somebody on
             the gateway's own machine did it.
     """
@@ -84,6 +85,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     unplaced: bool = False
     window: WindowState | None = None
     exempt: bool = False
+    grant: str | None = None
     status: int | None = None
     reason: Reason | None = None
     cause: Cause | None = None

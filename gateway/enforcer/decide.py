@@ -125,9 +125,7 @@ def _grant(
     """What one salon lets the person do with its records."""
     view = index.view(staff, post)
     read, write = (
-        view.field_set(resource, action).residuals(staff, post, facts, hours=hours)
-        if view
-        else {}
+        view.field_set(resource, action).residuals(staff, post, facts, hours=hours) if view else {}
         for action in (READ, WRITE)
     )
     return Grant(

@@ -56,18 +56,14 @@ class Cell:
             not row.request.literals and row.left.settled for row in self.denies
         )
 
-    def firing(
-        self, staff: StaffId, post: Post, facts: Facts, *, hours: bool = True
-    ) -> "Firing":
+    def firing(self, staff: StaffId, post: Post, facts: Facts, *, hours: bool = True) -> "Firing":
         """The rows that fire under these facts, as far as the request can tell.
 
         Those of hours.yaml do not where `hours` is False: they are lifted.
         """
         return Firing(
             denies=tuple(r.left for r in self.denies if r.request.fires(facts, deny=True)),
-            hours=tuple(
-                r.left for r in self.hours if hours and r.request.fires(facts, deny=True)
-            ),
+            hours=tuple(r.left for r in self.hours if hours and r.request.fires(facts, deny=True)),
             allows=tuple(
                 r.left
                 for r in self.allows

@@ -149,3 +149,47 @@ def test_the_console_of_several_workers_needs_a_key_that_all_of_them_have():
     assert "`tokens.secret_file`" in message
     assert read(text + "workers: 2\ntokens: {secret_file: s}\n").workers == 2
     assert read(text + "tokens: {jwks: k.json}\n").console.enabled
+
+
+def glass(way):
+    return LEAST + f"break_glass: {{enabled: true, notify: {{{way}}}}}\n"
+
+
+HOOK = "webhook: {{url: '{0}', secret: kQ9v2mZr7xT4wB8nL1sD6fG3hJ5pYcVe}}"
+POST = "smtp: {{host: {0}, security: {1}, sender: a@salon.example, to: {{ken: {2}}}}}"
+
+
+def test_break_glass_is_off_and_on_it_needs_a_way_to_tell_managers():
+    assert not read().break_glass.enabled
+    assert "a way to tell managers" in refused(LEAST + "break_glass: {enabled: true}\n")[0]
+    settings = read(glass(HOOK.format("https://chat.example/hook"))).break_glass
+    assert (settings.minutes, settings.resources) == (20, ("client",))
+    assert "kQ9v" not in repr(settings)
+
+
+@pytest.mark.parametrize("minutes", [14, 31, 0])
+def test_a_card_is_open_for_fifteen_to_thirty_minutes(minutes):
+    assert refused(LEAST + f"break_glass: {{minutes: {minutes}}}\n")
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        HOOK.format("http://chat.example/hook"),
+        HOOK.format("https://u:p@chat.example/hook"),
+        HOOK.format("https://chat.example/#x"),
+        HOOK.format("ftp://chat.example/"),
+        "webhook: {url: 'https://chat.example/', secret: short}",
+        POST.format("mail.example", "none", "ken@salon.example"),
+        POST.format("mail.example", "tls", "ken"),
+        POST.format("mail.example", "tls", "'k@x.example, evil@attacker.example'"),
+        "smtp: {host: mail.example, sender: a@salon.example, to: {}}",
+    ],
+)
+def test_managers_are_told_over_tls_at_one_address_each_or_not_at_all(way):
+    assert refused(glass(way))
+
+
+def test_without_tls_managers_are_told_on_this_machine_only():
+    assert read(glass(HOOK.format("http://127.0.0.1:9/hook"))).break_glass.enabled
+    assert read(glass(POST.format("localhost", "none", "k@salon.example")))

@@ -75,6 +75,7 @@ def a_full_entry():
         shown=("name",),
         hidden=("phone",),
         suppressed=3,
+        grant="g1",
         act=Act.LOCK,
         whom=StaffId("staff:ken"),
     )
