@@ -378,6 +378,11 @@ class PrometheusMeter(Collector):
             self._add(POLICY_FAILURES, (why,), 0)
         for cause in frozenset(Cause) - TRAIL_CAUSES:
             self._add(UNAUTHENTICATED, (cause,), 0)
+        for step in BreakGlassStep:
+            self._add(BREAK_GLASS, (step, NONE), 0)
+        for way in ("webhook", "smtp"):
+            for outcome in NoticeOutcome:
+                self._add(NOTICES, (way, outcome), 0)
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)

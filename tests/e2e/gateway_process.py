@@ -228,11 +228,18 @@ class Salon:
         return {part["part"]: part["ok"] for part in fetch(self.admin, "/readyz").data}
 
     def entries(self) -> list[dict[str, Any]]:
-        """The audit trail's entries, in order."""
+        """The gateway's own entries, in order; the command line has a chain of its own."""
         lines: list[dict[str, Any]] = []
-        for file in sorted((self.folder / "audit").glob("*.jsonl")):
+        for file in sorted((self.folder / "audit").glob("trail-[0-9]*.jsonl")):
             lines += map(json.loads, file.read_text(encoding="utf-8").splitlines())
         return [line for line in lines if line["kind"] == "entry"]
+
+    def acts(self) -> list[dict[str, Any]]:
+        """What people did to the gateway itself, whoever entered it, by its time."""
+        lines: list[dict[str, Any]] = []
+        for file in (self.folder / "audit").glob("*.jsonl"):
+            lines += map(json.loads, file.read_text(encoding="utf-8").splitlines())
+        return sorted((line for line in lines if line.get("act")), key=lambda line: line["at"])
 
     def reload(self) -> Reply:
         """Have the policy read again, good or bad; every change made before is in it."""

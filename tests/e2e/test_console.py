@@ -17,7 +17,7 @@ from gateway.domain.subject import DeviceId, StaffId
 from tests.e2e.console_process import OWNER, PASSWORD, consoled
 
 PICTURES = Path(".artefacts/console")
-PHONE, DESK = {"width": 360, "height": 800}, {"width": 1280, "height": 800}
+PHONE, TABLET, DESK = [{"width": width, "height": 800} for width in (360, 768, 1280)]
 MEI, YUKI = StaffId("staff:mei"), StaffId("staff:yuki")
 CARD = "/api/clients/1"
 MIN_TARGET = 44  # CSS pixels
@@ -137,6 +137,16 @@ async def test_the_keyboard_alone_is_enough(chromium, tmp_path):
         await expect(page.get_by_role("heading", level=1)).to_have_text("Today")
 
 
+ROOMS = (
+    "",
+    "devices",
+    "requests",
+    "incident",
+    "session",
+    "staff/mei/offboard",
+    "staff/mei/lock",
+)
+NOBODY = "http://127.0.0.1:9/hook"  # nobody listens at `discard`
 SMALL = """least => [...document.querySelectorAll('a, button, input, summary')]
     .filter(one => one.offsetParent !== null && !one.matches('.skip'))
     .filter(one => {
@@ -147,22 +157,57 @@ SMALL = """least => [...document.querySelectorAll('a, button, input, summary')]
 TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
+CUT_OFF = """[...document.querySelectorAll('nav, nav a, button, .card')]
+    .filter(one => one.scrollWidth > one.clientWidth + 1)
+    .map(one => one.outerHTML)"""
+WITHOUT_RING = """[...document.querySelectorAll('a, button, input, summary')]
+    .filter(one => one.checkVisibility() && !one.matches('.skip'))
+    .filter(one => {
+        one.focus({focusVisible: true});
+        const style = getComputedStyle(one);
+        return style.outlineStyle === 'none' || parseFloat(style.outlineWidth) < 2;
+    })
+    .map(one => one.outerHTML)"""
+
+
 async def look(page, name):
-    """Keep a picture; nothing may be too wide to read or too small to touch."""
+    """Keep a picture; nothing may be too wide to read, too small to touch or focused unseen."""
     assert not await page.evaluate(TOO_WIDE), name
+    assert await page.evaluate(CUT_OFF) == [], name
     assert await page.evaluate(SMALL, MIN_TARGET) == [], name
     await page.screenshot(path=PICTURES / f"{name}.png", full_page=True)  # makes the folder
+    assert await page.evaluate(WITHOUT_RING) == [], name
+
+
+def fill(salon):
+    """Mei comes with a tablet that has to wait, Yuki asks for a card while her salon is closed."""
+    assert salon.ask("GET", CARD, token=salon.token("mei", device="phone-mei")).status == 200
+    tablet = salon.token("mei", device="tablet-front")
+    assert salon.ask("GET", CARD, token=tablet).verdict == (403, "device_waits")
+    phone = salon.token("yuki", device="phone-yuki")
+    cards = [f"/api/clients/{number}" for number in range(1, 40)]
+    closed = (salon.ask("GET", card, token=phone) for card in cards)
+    card, refused = next(
+        (card, told)
+        for card, told in zip(cards, closed, strict=True)
+        if told.reason == "outside_hours"
+    )
+    ask, _, _ = refused.data["break_glass"].partition("?")
+    told = {"record": card, "reason": "The colour burns; what was in it?"}
+    assert salon.ask("POST", ask, token=phone, body=told).status == 200
 
 
 async def test_every_room_can_be_read_and_touched_in_every_language(chromium, tmp_path):
-    async with consoled(tmp_path) as world, tab(chromium) as page:
-        for device in ("phone-mei", "tablet-front"):
-            await asyncio.to_thread(world.salon.token, "mei", device=device)
+    chat = {"url": NOBODY, "secret": "a secret that both sides know, of 32"}
+    asked_for = {"enabled": True, "notify": {"webhook": chat}}
+    config = {"devices": {"new": "wait"}, "break_glass": asked_for}
+    async with consoled(tmp_path, **config) as world, tab(chromium) as page:
+        await asyncio.to_thread(fill, world.salon)
         await world.sessions.lock(YUKI, by=OWNER, peer="-")
         await page.goto(f"{world.url}/")
         await look(page, "sign-in-phone-light-en")
         await sign_in(page, world.url)
-        for size, viewport in {"phone": PHONE, "desk": DESK}.items():
+        for size, viewport in {"phone": PHONE, "tablet": TABLET, "desk": DESK}.items():
             await page.set_viewport_size(viewport)
             for scheme in ("light", "dark"):
                 await page.emulate_media(color_scheme=scheme)
@@ -174,7 +219,7 @@ async def test_every_room_can_be_read_and_touched_in_every_language(chromium, tm
                     await look(page, f"staff-{size}-{scheme}-{code}")
                     if code != "en" and (size, scheme) != ("phone", "light"):
                         continue
-                    for room in ("", "session", "staff/mei/offboard", "staff/mei/lock"):
+                    for room in ROOMS:
                         await page.goto(f"{world.url}/{room}")
                         title = room.replace("/", "-") or "today"
                         await look(page, f"{title}-{size}-{scheme}-{code}")

@@ -411,7 +411,7 @@ def test_redis_keeps_the_sessions_and_may_go_and_come_back(tmp_path, behind):
 @contextmanager
 def full_disk(gateway: Salon) -> Iterator[None]:
     """The gateway may make no file longer than its trail is now: a write ends in its middle."""
-    (trail,) = (gateway.folder / "audit").glob("*.jsonl")
+    (trail,) = (gateway.folder / "audit").glob("trail-0-*.jsonl")
     soft, hard = resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE)
     limit = trail.stat().st_size + 100
     resource.prlimit(gateway.pid, resource.RLIMIT_FSIZE, (limit, hard))

@@ -55,7 +55,7 @@ def test_from_a_start_to_an_end_over_every_worker(salon):
     deadline = time.monotonic() + SECONDS
     while salon.metric("salon_gateway_incident"):
         assert time.monotonic() < deadline
-    acts = [entry.get("act") for entry in salon.entries() if entry.get("act")]
+    acts = [entry["act"] for entry in salon.acts()]
     assert acts == ["incident_start", "incident_end"]
 
 

@@ -13,7 +13,7 @@ from gateway.domain.access import WindowState
 from gateway.domain.reason import STATUS, TRAIL_CAUSES, Cause, Reason
 from gateway.domain.subject import Role
 from gateway.domain.time import from_milliseconds
-from gateway.ports import Labels, LoadFault
+from gateway.ports import BreakGlassStep, Labels, LoadFault, NoticeOutcome
 
 NOON = from_milliseconds(1_795_000_000_000)
 STYLIST = Role("role:stylist")
@@ -86,6 +86,8 @@ def fill(meter):
     meter.stream_cut()
     meter.calendars_missing(2)
     meter.incident(active=True)
+    meter.break_glass(BreakGlassStep.USED, "client")
+    meter.notice("webhook", NoticeOutcome.FAILED)
     meter.issuer_keys("https://a.example", NOON, ok=True)
     for part in ("policy", "state", "audit", "upstream"):
         meter.up(part, ok=True)
