@@ -26,13 +26,13 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.entry import Entry, entry_of_act
 from gateway.audit.quota import RefusalQuota
 from gateway.domain.act import Act
 from gateway.domain.errors import AuditUnavailableError, RequestError, StateUnavailableError
 from gateway.domain.reason import STATUS, Cause, Reason
 from gateway.domain.subject import DeviceId, StaffId, staff_id
-from gateway.domain.time import Instant
+from gateway.domain.time import Instant, to_milliseconds
 from gateway.guesses import Guesses, Source, code_of, known_device, stranger
 from gateway.identity.accounts import (
     Account,
@@ -238,6 +238,46 @@ class Accounts:
         if isinstance(found, _Wrong):
             return await self._refuse(found, peer, half.device, now)
         return await self._let_in(found, None, peer, half.device, now)
+
+    async def sign_in_elsewhere(
+        self, staff: StaffId, *, began: Instant, peer: str, device: DeviceId | None
+    ) -> SignedIn:
+        """Let somebody in who has signed in at an identity provider. They need no account.
+
+        Args:
+            staff: whom the provider names.
+            began: the sign-in there; one that is older than their last logout is none.
+            peer: the address they ask from.
+            device: as `sign_in`.
+
+        Raises:
+            RequestError: NOT_ON_ROSTER, LOCKED, HAS_LEFT, INCIDENT or UNAUTHENTICATED.
+        """
+        now = self.clock.now()
+        named = device or self.new_device()
+        try:
+            self._require_on_roster(staff)
+            floor = await self.epochs.floor(staff, None)
+            _require_since(began, floor)
+        except RequestError as error:
+            await self.refused_elsewhere(error, peer=peer, whom=staff)
+            raise
+        await self._require_unlocked(staff, peer, device, now)
+        await self.audit.append(self._act(Act.SIGN_IN, now, peer, staff=staff, device=named))
+        epoch = await self.epochs.enrol(staff, named, now)
+        # A logout since the floor was asked for has raised it.
+        if floor is not None and await self.epochs.floor(staff, None) != floor:
+            stale = RequestError(Reason.UNAUTHENTICATED, cause=Cause.EPOCH_STALE)
+            await self.refused_elsewhere(stale, peer=peer, whom=staff)
+            raise stale
+        return SignedIn(staff=staff, device=named, epoch=epoch, must_change=False)
+
+    async def refused_elsewhere(
+        self, error: RequestError, *, peer: str, whom: StaffId | None = None
+    ) -> None:
+        """Enter that a sign-in at an identity provider came to nothing."""
+        entry = self._act(Act.SIGN_IN_REFUSED, self.clock.now(), peer, whom=whom)
+        await self._enter_refused(entry, error.reason, error.cause)
 
     async def begin_second_factor(
         self, name: str, password: str, code: str, *, peer: str, device: DeviceId | None
@@ -668,14 +708,12 @@ class Accounts:
         whom: StaffId | None = None,
         device: DeviceId | None = None,
     ) -> Entry:
-        return Entry(
+        return entry_of_act(
+            act,
             request_id=self.new_id(),
             at=now,
-            phase=Phase.ACT,
-            method="-",
             peer=peer,
             policy=self.policy(),
-            act=act,
             staff=staff,
             whom=whom,
             device=device,
@@ -716,6 +754,11 @@ class Accounts:
             await self.documents.put(Kind.ACCOUNT, staff, value, replaces=replaces, now=now)
             is not None
         )
+
+
+def _require_since(began: Instant, floor: int | None) -> None:
+    if floor is not None and to_milliseconds(began) < floor:
+        raise RequestError(Reason.UNAUTHENTICATED, cause=Cause.EPOCH_STALE)
 
 
 def _changed(found: _Right) -> _Wrong:

@@ -9,7 +9,7 @@ import ssl
 from asyncio import gather, sleep
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from hashlib import sha256
 from ipaddress import ip_network
@@ -25,7 +25,7 @@ from gateway.backends.argon2 import Argon2Hasher
 from gateway.backends.audit_file import FileAuditTrail
 from gateway.backends.bundle_files import MAX_FINDINGS_TOLD, LiveBundle, Stale
 from gateway.backends.clock import SystemClock
-from gateway.backends.device_map import WRITE_SECONDS, DevicesAtHand
+from gateway.backends.device_map import WRITE_SECONDS, Came, DevicesAtHand
 from gateway.backends.document_map import LocalDocuments
 from gateway.backends.epoch_map import POLL_SECONDS, STALE_SECONDS, LocalEpochs
 from gateway.backends.incident_floor import FlooredEpochs
@@ -58,28 +58,34 @@ from gateway.foreign import Foreign
 from gateway.grants import Grants, GrantSettings
 from gateway.identity.claims import ClaimNames, TokenPolicy
 from gateway.identity.device_cookie import device_key
+from gateway.identity.device_notice import parse_device_notice
 from gateway.identity.devices import DeviceRules
 from gateway.identity.grant import parse_grant, parse_notice
 from gateway.identity.incident import Incident, require_admitted
 from gateway.identity.issuing import Issuer
 from gateway.identity.keys import KeyTable, merge, parse_jwks, secret_table
 from gateway.identity.locks import parse_lock
+from gateway.identity.oidc import ticket_key
 from gateway.incidents import Incidents
 from gateway.learning import Learning
 from gateway.lifting import BreakGlass
+from gateway.managers import Managers, Ways
 from gateway.mapping.guard import WireLimits
+from gateway.newcomers import Newcomers
+from gateway.oidc import Providers
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, DocumentStore, EpochStore, Kind, Labels, Meter
 from gateway.proxy.admin import AdminServer, Parts, Probe
 from gateway.proxy.breakglass import BreakGlassPages
 from gateway.proxy.limits import PortLimits
 from gateway.proxy.negotiate import language
+from gateway.proxy.oidc import OidcSignIn
 from gateway.proxy.server import GuardedServer
 from gateway.proxy.signin import SignIn
 from gateway.sessions import Sessions
 from gateway.settings import Settings, parse_settings
 from gateway.telling import BEAT_SECONDS as TELL_SECONDS
-from gateway.telling import Notifier, Teller
+from gateway.telling import Notifier, Teller, Told
 from gateway.texts.encoding import decode
 from gateway.tools.cases import failed_cases, read_cases
 
@@ -349,6 +355,7 @@ class Gateway:
             devices = DevicesAtHand(
                 documents,
                 waits=settings.devices.new == "wait",
+                came=_newcomers(settings, bundles, documents),
                 monotonic=clock.monotonic,
                 now=clock.now,
             )
@@ -401,20 +408,10 @@ class Gateway:
                     meter=meter,
                     new_id=pipeline.new_request_id,
                 )
-                queued = LocalDocuments(
-                    documents, Kind.NOTICE, parse_notice, monotonic=clock.monotonic, now=clock.now
-                )
-                teller = Teller(
-                    documents=documents,
-                    queued=queued.all,
-                    ways=_notifiers(settings, base, clock),
-                    clock=clock,
-                    meter=meter,
-                )
-                for beat, seconds in ((queued.poll, POLL_SECONDS), (teller.beat, TELL_SECONDS)):
-                    telling = Pulse(beat, seconds)
-                    telling.start()
-                    stack.push_async_callback(telling.stop)
+            told = [Kind.NOTICE] if glass is not None else []
+            told += [Kind.DEVICE_NOTICE] if settings.devices.new == "notify" else []
+            for kind in told:
+                _start_telling(kind, stack, documents, settings, base, clock, meter)
             own = console = None
             if settings.accounts.enabled or settings.console.enabled:
                 hasher = Argon2Hasher()
@@ -425,6 +422,8 @@ class Gateway:
                 stack.push_async_callback(accounts.settle)
                 if settings.accounts.enabled:
                     own = _sign_in(settings, pipeline, accounts)
+                    if issuers.signing_in:
+                        own = replace(own, elsewhere=_elsewhere(own, issuers, documents))
                 if settings.console.enabled:
                     hour = refusals if share is None else AllRefusals(refusals, share.admin)
                     console = _console(settings, pipeline, bundles, documents, accounts, hour)
@@ -552,6 +551,27 @@ def _sign_in(settings: Settings, pipeline: Pipeline, accounts: Accounts) -> Sign
     )
 
 
+def _elsewhere(own: SignIn, issuers: Issuers, documents: DocumentStore) -> OidcSignIn:
+    """Signing in at identity providers, which ends in a session of our own."""
+    secret = own.issuer.secret
+    return OidcSignIn(
+        providers=Providers(
+            issuers.signing_in,
+            documents=documents,
+            secret=_foreign_key(secret),
+            tickets=ticket_key(secret),
+            draw=token_bytes,
+        ),
+        accounts=own.accounts,
+        doorway=own.doorway,
+        issuer=own.issuer,
+        clock=own.clock,
+        meter=own.meter,
+        cookie=own.cookie,
+        device_key=own.device_key,
+    )
+
+
 def _refusals_told(
     refusals: RefusalCounts, clock: Clock
 ) -> Callable[[], Awaitable[Mapping[str, int]]]:
@@ -623,12 +643,7 @@ def _grants(
     settings: Settings, pipeline: Pipeline, bundles: LiveBundle, documents: DocumentStore
 ) -> Grants:
     """Cards outside the window: asked for, if gateway.yaml says so, and reviewed in any case."""
-    break_glass, notify = settings.break_glass, settings.break_glass.notify
-    ways: dict[str, frozenset[StaffId] | None] = {}
-    if notify.webhook is not None:
-        ways["webhook"] = None
-    if notify.smtp is not None:
-        ways["smtp"] = frozenset(map(staff_id, notify.smtp.to))
+    break_glass = settings.break_glass
     return Grants(
         documents=documents,
         audit=pipeline.audit,
@@ -639,10 +654,68 @@ def _grants(
         policy=lambda: bundles.current().digest,
         new_id=pipeline.new_request_id,
         meter=pipeline.meter,
-        settings=GrantSettings(minutes=break_glass.minutes, ways=ways)
+        settings=GrantSettings(minutes=break_glass.minutes, ways=_ways(settings))
         if break_glass.enabled
         else None,
     )
+
+
+def _ways(settings: Settings) -> Ways:
+    """How managers are told, and who of them can be told so."""
+    notify = settings.break_glass.notify
+    ways: dict[str, frozenset[StaffId] | None] = {}
+    if notify.webhook is not None:
+        ways["webhook"] = None
+    if notify.smtp is not None:
+        ways["smtp"] = frozenset(map(staff_id, notify.smtp.to))
+    return ways
+
+
+def _newcomers(settings: Settings, bundles: LiveBundle, documents: DocumentStore) -> Came | None:
+    """Who hears of new devices; None = nobody."""
+    if settings.devices.new != "notify":
+        return None
+    managers = Managers(
+        documents=documents,
+        people=lambda: bundles.current().people,
+        roles=frozenset(map(Role, settings.console.roles)),
+        everywhere=frozenset(map(Role, settings.console.everywhere)),
+    )
+    return Newcomers(documents=documents, managers=managers, ways=_ways(settings)).came
+
+
+_PARSE: Mapping[Kind, Callable[[bytes], Told]] = {
+    Kind.NOTICE: parse_notice,
+    Kind.DEVICE_NOTICE: parse_device_notice,
+}
+
+
+def _start_telling(
+    kind: Kind,
+    stack: AsyncExitStack,
+    documents: DocumentStore,
+    settings: Settings,
+    base: Path,
+    clock: Clock,
+    meter: Meter,
+) -> None:
+    """Tell managers what is queued of this kind, as long as the gateway runs."""
+    parse = _PARSE[kind]
+    queued = LocalDocuments(documents, kind, parse, monotonic=clock.monotonic, now=clock.now)
+    teller = Teller(
+        documents=documents,
+        queued=queued.all,
+        ways=_notifiers(settings, base, clock),
+        clock=clock,
+        meter=meter,
+        kind=kind,
+        parse=parse,
+        keeps=kind is Kind.NOTICE,  # a device stands on the list of devices anyway
+    )
+    for beat, seconds in ((queued.poll, POLL_SECONDS), (teller.beat, TELL_SECONDS)):
+        telling = Pulse(beat, seconds)
+        telling.start()
+        stack.push_async_callback(telling.stop)
 
 
 def _notifiers(settings: Settings, base: Path, clock: Clock) -> Mapping[str, Notifier]:
@@ -683,6 +756,11 @@ def _shared_secrets(tokens: TokenPolicy) -> list[bytes]:
     return [key.material for key in tokens.keys.keys if isinstance(key.material, bytes)]
 
 
+def _foreign_key(secret: bytes) -> bytes:
+    """For names of sessions. Another key than the one that signs, though of the same secret."""
+    return hmac.new(secret, b"salon-gateway: foreign sessions", sha256).digest()
+
+
 WELCOME_SECONDS = 5.0  # until somebody new on the roster may come with a token made by then
 
 
@@ -703,8 +781,7 @@ async def _foreign(
         issuers.all,
         documents=documents,
         epochs=epochs,
-        # Another key than the one that signs tokens, though of the same secret.
-        secret=hmac.new(secrets[0], b"salon-gateway: foreign sessions", sha256).digest(),
+        secret=_foreign_key(secrets[0]),
     )
     stack.push_async_callback(issuers.stop)
     await issuers.start()

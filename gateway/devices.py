@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.entry import entry_of_act
 from gateway.domain.act import Act
 from gateway.domain.errors import RequestError, StateUnavailableError
 from gateway.domain.reason import Reason
@@ -126,17 +126,15 @@ class DeviceRegistry:
     ) -> Instant:
         now = self.clock.now()
         await self.audit.append(
-            Entry(
+            entry_of_act(
+                act,
                 request_id=self.new_id(),
                 at=now,
-                phase=Phase.ACT,
-                method="-",
                 peer=peer,
                 policy=self.policy(),
                 staff=by,
-                device=device,
-                act=act,
                 whom=whom,
+                device=device,
             )
         )
         return now

@@ -37,8 +37,10 @@ class Event(StrEnum):
     WORKER_KILLED = "worker_killed"  # it did not stop in its time
     WORKER_ORPHANED = "worker_orphaned"  # its supervisor is gone, so it stops
     DEVICE_SHARED = "device_shared"  # one device's sign-in, from two places side by side
-    NOTICE_FAILED = "notice_failed"  # managers were not told of a grant; it is tried again
-    NOTICE_GIVEN_UP = "notice_given_up"  # for a day; it stands in the console
+    DEVICE_NOT_TOLD = "device_not_told"  # a new device, to managers: nobody to tell, or too many
+    NOTICE_FAILED = "notice_failed"  # managers were not told of something; it is tried again
+    NOTICE_GIVEN_UP = "notice_given_up"  # for a day; a grant stands in the console
+    SIGN_IN_PROVIDER_FAILED = "sign_in_provider_failed"  # an identity provider, as it was asked
     ISSUER_KEYS_FAILED = "issuer_keys_failed"  # of another issuer; the last good set stays a while
     ISSUER_KEYS_CHANGED = "issuer_keys_changed"
     OBSERVING_FAILED = "observing_failed"  # what observed rules would do is not known

@@ -18,14 +18,13 @@ from datetime import timedelta
 
 from msgspec.structs import replace
 
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.entry import Entry, entry_of_act
 from gateway.domain.act import Act
 from gateway.domain.errors import RequestError, StateUnavailableError
 from gateway.domain.reason import STATUS, Reason
 from gateway.domain.subject import Principal, Role, StaffId
 from gateway.domain.time import Instant
 from gateway.identity.grant import (
-    MAX_TOLD,
     Blocked,
     Grant,
     Verdict,
@@ -38,8 +37,8 @@ from gateway.identity.grant import (
     render,
     reviewed,
 )
-from gateway.identity.locks import parse_lock
 from gateway.identity.principal import Person
+from gateway.managers import Managers, Ways, ways_to
 from gateway.ports import AuditTrail, BreakGlassStep, Clock, DocumentStore, Kept, Kind, Meter
 
 ATTEMPTS = 32  # as in sessions.py: so many may meet at one document
@@ -69,7 +68,7 @@ class GrantSettings:
     """
 
     minutes: int
-    ways: Mapping[str, frozenset[StaffId] | None]
+    ways: Ways
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,8 +136,9 @@ class Grants:
             action="read",
             record=record,
         )
-        settings, told = self.settings, await self._managers(salon, person.staff, now)
-        ways = () if settings is None else _ways(settings, told)
+        settings = self.settings
+        told = await self._house.of((salon,), now, but=person.staff)
+        ways = () if settings is None else ways_to(settings.ways, told)
         if settings is None or not ways:
             raise await self._refused(entry, Blocked.NOBODY)
         why = blocked(_read(await self._kept(person.staff, now)), now)
@@ -194,8 +194,7 @@ class Grants:
 
     def manages(self, person: Person, salon: str) -> bool:
         """Do they manage the salon, or every salon?"""
-        here = any(post.salon == salon and post.held & self.managers for post in person.posts)
-        return here or bool(person.held & self.everywhere)
+        return self._house.manages(person, salon)
 
     async def review(self, name: str, verdict: Verdict, *, by: StaffId, peer: str) -> Grant:
         """Say what was found of the grant of this id; an open one ends.
@@ -207,7 +206,7 @@ class Grants:
         grant = next((one for one in await self.waiting() if one.id == name), None)
         if grant is None:
             raise RequestError(Reason.UNMAPPED, "No such asking waits to be reviewed.")
-        if not self.may_review(by, grant) or not await self._is_in(by, now):
+        if not self.may_review(by, grant) or not await self._house.is_in(by, now):
             raise RequestError(Reason.NO_RULE_ALLOWS, "That is not for you to review.")
         staff = StaffId(grant.staff)
         entry = self._entry(Act.BREAK_GLASS_REVIEW, now, peer, by)
@@ -227,20 +226,14 @@ class Grants:
 
     # -- how --------------------------------------------------------------------------------
 
-    async def _managers(self, salon: str, asker: StaffId, now: Instant) -> tuple[StaffId, ...]:
-        """Whoever manages the salon, works today and is not locked; not who asks."""
-        found = [
-            staff
-            for staff, person in self.people().items()
-            if staff != asker and self.manages(person, salon) and _works(person, now)
-        ]
-        here = [staff for staff in sorted(found)[:MAX_TOLD] if await self._is_in(staff, now)]
-        return tuple(here)
-
-    async def _is_in(self, staff: StaffId, now: Instant) -> bool:
-        kept = await self.documents.get(Kind.LOCK, staff, now)
-        lock = None if kept is None else parse_lock(kept.value)
-        return lock is None or not (lock.has_left(now) or lock.is_locked(now))
+    @property
+    def _house(self) -> Managers:
+        return Managers(
+            documents=self.documents,
+            people=self.people,
+            roles=self.managers,
+            everywhere=self.everywhere,
+        )
 
     async def _kept(self, staff: StaffId, now: Instant) -> Kept | None:
         return await self.documents.get(Kind.GRANT, staff, now)
@@ -318,31 +311,9 @@ class Grants:
             self.meter.break_glass(step, resource)
 
     def _entry(self, act: Act, now: Instant, peer: str, staff: StaffId) -> Entry:
-        return Entry(
-            request_id=self.new_id(),
-            at=now,
-            phase=Phase.ACT,
-            method="-",
-            peer=peer,
-            policy=self.policy(),
-            staff=staff,
-            act=act,
+        return entry_of_act(
+            act, request_id=self.new_id(), at=now, peer=peer, policy=self.policy(), staff=staff
         )
-
-
-def _works(person: Person, now: Instant) -> bool:
-    """By the roster, and to the day: whoever may or may not is told once too often."""
-    last = person.member.leaves_on
-    return last is None or now.date() <= last + timedelta(days=1)
-
-
-def _ways(settings: GrantSettings, told: tuple[StaffId, ...]) -> tuple[str, ...]:
-    """The ways by which at least one of them can be told."""
-    return tuple(
-        way
-        for way, people in settings.ways.items()
-        if told and (people is None or not people.isdisjoint(told))
-    )
 
 
 def _read(kept: Kept | None) -> Grant | None:

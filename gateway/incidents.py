@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.entry import entry_of_act
 from gateway.domain.act import Act
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import StaffId
@@ -118,15 +118,8 @@ class Incidents:
     async def _enter(self, act: Act, *, by: StaffId | None, peer: str) -> Instant:
         """Enter an act that is about to be done; its one reading of the clock."""
         now = self.clock.now()
-        entry = Entry(
-            request_id=self.new_id(),
-            at=now,
-            phase=Phase.ACT,
-            method="-",
-            peer=peer,
-            policy=self.policy(),
-            staff=by,
-            act=act,
+        entry = entry_of_act(
+            act, request_id=self.new_id(), at=now, peer=peer, policy=self.policy(), staff=by
         )
         await self.audit.append(entry)
         return now

@@ -52,6 +52,9 @@ class EpochRow:
     changed_at: Instant
 
 
+DEVICE_FLOOR_DAYS = 400  # more than a year, so that a list of them shows one
+
+
 class EpochStore(Protocol):
     """Device-session epochs: who has been logged out since which token.
 
@@ -63,6 +66,9 @@ class EpochStore(Protocol):
     can only ever start higher: a flush revives no revoked token. Where a store can come back with
     an older memory (a Redis), it raises StateUnavailableError until it has been repaired, and
     then knows nobody.
+
+    A write also forgets devices of the same person whose floor says nothing that the person's
+    does not say, unless they changed in the last DEVICE_FLOOR_DAYS. No floor changes by that.
 
     Every method raises StateUnavailableError when the store cannot answer in time.
     """
@@ -120,6 +126,9 @@ class Kind(StrEnum):
     GRANT = "grant"  # by person: the last time that they broke the glass
     GRANT_PAST = "grant_past"  # by its id: a time that was reviewed
     NOTICE = "notice"  # by grant and channel: what managers are still to be told
+    SPENT = "spent"  # by keyed hash: what counts once: a sign-in elsewhere, a logout token
+    PROVIDER_SESSION = "provider_session"  # by keyed hash: which device a provider let in
+    DEVICE_NOTICE = "device_notice"  # by device and channel: a new one, still to be told of
     SESSION_SEEN = "session_seen"  # by keyed hash: a session of another issuer, when first seen
 
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import TypeVar
 
-from gateway.audit.entry import Entry, Phase
+from gateway.audit.entry import entry_of_act
 from gateway.domain.act import Act
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, StaffId, staff_id
@@ -139,17 +139,15 @@ class Sessions:
     ) -> Instant:
         """Enter an act that is about to be done; its one reading of the clock."""
         now = self.clock.now()
-        entry = Entry(
+        entry = entry_of_act(
+            act,
             request_id=self.new_id(),
             at=now,
-            phase=Phase.ACT,
-            method="-",
             peer=peer,
             policy=self.policy(),
             staff=by,
-            device=device,
-            act=act,
             whom=whom,
+            device=device,
         )
         await self.audit.append(entry)
         return now

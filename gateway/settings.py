@@ -249,12 +249,28 @@ class ForeignTokens(Strict):
     algorithms: tuple[Literal["RS256", "ES256", "EdDSA"], ...] = ("RS256", "ES256", "EdDSA")
     keep_hours: Annotated[int, Field(ge=1, le=24 * 7)] = 24  # of keys that cannot be had any more
     claims: ForeignClaims = ForeignClaims()
+    sign_in: bool = False  # people sign in there, at `/_salon/sign-in`
+    client_id: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    client_secret_file: str | None = None  # path; none = a public client, by PKCE alone
+
+    @model_validator(mode="after")
+    def _sign_in_has_what_it_needs(self) -> Self:
+        if not self.sign_in:
+            if self.client_id is not None or self.client_secret_file is not None:
+                raise ValueError("`client_id` and `client_secret_file` go with `sign_in: true`")
+            return self
+        if self.client_id is None or not self.client_id.isascii():
+            raise ValueError("`sign_in: true` needs the `client_id` that the provider gave")
+        parts = urlsplit(_https_url(self.issuer))
+        if parts.query:
+            raise ValueError("`sign_in: true` needs an `issuer` that is an https address")
+        return self
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
         if (self.jwks is None) == (self.jwks_url is None):
             raise ValueError("give a `jwks` file or a `jwks_url`, one of them")
-        if self.ca_file is not None and self.jwks_url is None:
+        if self.ca_file is not None and self.jwks_url is None and not self.sign_in:
             raise ValueError("`ca_file` goes with `jwks_url`")
         if not self.algorithms:
             raise ValueError("`algorithms` names one at least, or is left out")
@@ -320,7 +336,7 @@ class Console(Strict):
 
 
 class NotifyWebhook(Strict):
-    """Where a signed message is posted to when somebody asks for a card."""
+    """Where a signed message is posted to, each time that managers are told something."""
 
     url: Annotated[str, AfterValidator(_notify_url)]
     # Of the signature; not in repr.
@@ -389,7 +405,8 @@ class Incident(Strict):
 class Devices(Strict):
     """Which devices come in, and who has been away for too long."""
 
-    new: Literal["allow", "wait"] = "allow"  # `wait`: until somebody approves them
+    # `notify`: they come in, and managers are told; `wait`: until somebody approves them.
+    new: Literal["allow", "notify", "wait"] = "allow"
     idle_days: Annotated[int | Literal["never"], AfterValidator(_idle_days)] = "never"
 
 
@@ -435,6 +452,33 @@ class Settings(Strict):
                 "`console.enabled` with several `workers` needs a key that all of them have: "
                 "give `tokens.secret_file`"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_is_told_of_new_devices(self) -> Self:
+        ways = self.break_glass.notify
+        if self.devices.new == "notify" and ways.webhook is None and ways.smtp is None:
+            raise ValueError(
+                "`devices.new: notify` needs a way to tell managers: `break_glass.notify.webhook` "
+                "or `break_glass.notify.smtp`"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sign_in_elsewhere_ends_here(self) -> Self:
+        there = [one for one in self.tokens.issuers if one.sign_in]
+        if there and not self.accounts.enabled:
+            raise ValueError(
+                "`sign_in: true` of an issuer needs `accounts.enabled`: it ends in a session of "
+                "the gateway's own"
+            )
+        if any(one.claims.roles for one in there) and self.tokens.claims.roles is None:
+            raise ValueError(
+                "`claims.roles` of an issuer with `sign_in: true` needs `tokens.claims.roles`: "
+                "our own token narrows their roles as the provider's does"
+            )
+        if there and not all(one.startswith("https:") for one in self.tokens.origins):
+            raise ValueError("`sign_in: true` of an issuer needs `tokens.origins` with `https:`")
         return self
 
     @model_validator(mode="after")

@@ -1,12 +1,14 @@
-"""Telling managers that somebody broke the glass: what was queued durably is sent, or tried again.
+"""Telling managers: what was queued durably is sent, or tried again.
+
+Of somebody who broke the glass, and of somebody who came with a new device.
 
 True here:
 * a notice is claimed (compare and set) before it is sent, so of several workers one sends it; a
   worker that dies on the way leaves it to the next, when its time comes. So it is told at least
-  once, and seldom twice: the grant's number tells that apart;
+  once, and seldom twice: its key tells that apart;
 * one way that does not answer holds up no other;
-* it is tried with growing pauses, for a day. Then it is given up, which is logged and counted,
-  and it stays to be seen in the console.
+* it is tried with growing pauses, for a day. Then it is given up, which is logged and counted;
+  of a grant it stays to be seen in the console.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ from msgspec.structs import replace
 
 from gateway.domain.time import Instant, to_milliseconds
 from gateway.events import Event, emit
+from gateway.identity.device_notice import DeviceNotice
 from gateway.identity.grant import Notice, parse_notice, render
 from gateway.ports import Clock, DocumentStore, Kind, Meter, NoticeOutcome
 
@@ -28,6 +31,9 @@ AT_ONCE = 8  # the others are sent at the next beat
 BEAT_SECONDS = 1.0
 
 
+Told = Notice | DeviceNotice
+
+
 class NotToldError(Exception):
     """It was not told, for whatever reason; nobody knows whether it arrived. Try again."""
 
@@ -35,7 +41,7 @@ class NotToldError(Exception):
 class Notifier(Protocol):
     """One way to tell people."""
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Told) -> None:
         """Tell it; when this returns, it was taken. In less than FIRST_PAUSE_SECONDS.
 
         Raises:
@@ -47,7 +53,7 @@ class Notifier(Protocol):
 class _Gone:
     """A way that gateway.yaml does not have any more."""
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Told) -> None:
         raise NotToldError(f"there is no way `{notice.to}`")
 
 
@@ -61,13 +67,18 @@ class Teller:
     Attributes:
         queued: every notice by its key, at hand.
         ways: `webhook`, `smtp` → how.
+        kind, parse: where notices are kept, and how they are read.
+        keeps: what was given up is kept to be shown; False = it is removed.
     """
 
     documents: DocumentStore
-    queued: Callable[[], Awaitable[Mapping[str, Notice]]]
+    queued: Callable[[], Awaitable[Mapping[str, Told]]]
     ways: Mapping[str, Notifier]
     clock: Clock
     meter: Meter
+    kind: Kind = Kind.NOTICE
+    parse: Callable[[bytes], Told] = parse_notice
+    keeps: bool = True
 
     async def beat(self) -> None:
         """Send what is due now.
@@ -83,10 +94,10 @@ class Teller:
     async def _try(self, key: str) -> None:
         """Claim one, tell it, and have done with it."""
         now = self.clock.now()
-        kept = await self.documents.get(Kind.NOTICE, key, now)
+        kept = await self.documents.get(self.kind, key, now)
         if kept is None:
             return
-        notice = parse_notice(kept.value)
+        notice = self.parse(kept.value)
         moment = to_milliseconds(now)
         if notice.given_up or notice.due > moment:
             return  # somebody else has it
@@ -94,19 +105,19 @@ class Teller:
             notice, tries=notice.tries + 1, due=moment + 1000 * pause_seconds(notice.tries)
         )
         mine = await self.documents.put(
-            Kind.NOTICE, key, render(claimed), replaces=kept.revision, now=now
+            self.kind, key, render(claimed), replaces=kept.revision, now=now
         )
         if mine is None:
             return
         if await self._told(claimed):
             await self.documents.remove(
-                Kind.NOTICE, key, replaces=mine.revision, now=self.clock.now()
+                self.kind, key, replaces=mine.revision, now=self.clock.now()
             )
             return
         if moment >= notice.asked + 1000 * GIVE_UP_SECONDS:
             await self._give_up(claimed, mine.revision, now)
 
-    async def _told(self, notice: Notice) -> bool:
+    async def _told(self, notice: Told) -> bool:
         way = self.ways.get(notice.to, GONE)
         try:
             await way.tell(notice)
@@ -117,14 +128,17 @@ class Teller:
         self.meter.notice(notice.to, NoticeOutcome.TOLD)
         return True
 
-    async def _give_up(self, notice: Notice, revision: int, now: Instant) -> None:
-        await self.documents.put(
-            Kind.NOTICE,
-            notice.key,
-            render(replace(notice, given_up=True)),
-            replaces=revision,
-            now=now,
-        )
+    async def _give_up(self, notice: Told, revision: int, now: Instant) -> None:
+        if self.keeps:
+            await self.documents.put(
+                self.kind,
+                notice.key,
+                render(replace(notice, given_up=True)),
+                replaces=revision,
+                now=now,
+            )
+        else:
+            await self.documents.remove(self.kind, notice.key, replaces=revision, now=now)
         emit(Event.NOTICE_GIVEN_UP, way=notice.to, tries=notice.tries)
         self.meter.notice(notice.to, NoticeOutcome.GIVEN_UP)
 

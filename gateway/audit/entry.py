@@ -106,3 +106,29 @@ class Entry(Struct, frozen=True, kw_only=True):
     act: Act | None = None
     whom: StaffId | None = None
     policy: str
+
+
+def entry_of_act(
+    act: Act,
+    *,
+    request_id: str,
+    at: Instant,
+    peer: str,
+    policy: str,
+    staff: StaffId | None = None,
+    whom: StaffId | None = None,
+    device: DeviceId | None = None,
+) -> Entry:
+    """The line of something done to the gateway itself; a request to the CRM it is not."""
+    return Entry(
+        request_id=request_id,
+        at=at,
+        phase=Phase.ACT,
+        method="-",
+        peer=peer,
+        policy=policy,
+        staff=staff,
+        whom=whom,
+        device=device,
+        act=act,
+    )

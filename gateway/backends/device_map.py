@@ -12,11 +12,12 @@ INVARIANTS
   few people in each `write`; memory is bounded by MAX_PEOPLE and MAX_DEVICES, whoever comes.
 - What was not written is lost with the process, and that does no harm: whoever comes again is
   seen again, and a new device that has to wait waits without being written down, too.
+- Whoever is to hear of new devices has heard of one before it is written down as known.
 """
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
@@ -53,6 +54,10 @@ MAX_PEOPLE: Final = 16_384
 SEEN_SECONDS: Final = 300
 WRITES: Final = 64  # people in one `write`
 WRITE_SECONDS: Final = 1.0  # how often the shell calls `write`
+
+# (person, device, app, when): somebody came with a device that they never came with. May raise
+# StateUnavailableError; then it is not written down, and told when they come again.
+Came = Callable[[StaffId, DeviceId, str | None, Instant], Awaitable[None]]
 
 _NEVER: Final = from_milliseconds(0)
 _MOMENT: Final = timedelta(seconds=1)
@@ -92,6 +97,7 @@ class DevicesAtHand:
         waits: new devices wait for somebody's approval.
         monotonic: seconds that never jump.
         now: the current instant.
+        came: who hears of new devices; None = nobody.
     """
 
     def __init__(
@@ -99,11 +105,13 @@ class DevicesAtHand:
         documents: DocumentStore,
         *,
         waits: bool,
+        came: Came | None = None,
         monotonic: Callable[[], float],
         now: Callable[[], Instant],
     ) -> None:
         self._documents = documents
         self._waits = waits
+        self._came = came
         self._monotonic = monotonic
         self._now = now
         self._kept: dict[StaffId, tuple[float, Known]] = {}
@@ -209,6 +217,7 @@ class DevicesAtHand:
         for trace in traces.values():
             trace.moved = False  # what comes while it is written moves it again
         try:
+            await self._tell_of_new(staff, seen, now)
             before, after = await change(
                 self._documents, staff, now, lambda record: sighted(record, seen)
             )
@@ -223,6 +232,16 @@ class DevicesAtHand:
             self._keep(staff, Known(record=after, began=self._began), asked)
         for _ in newly_shared(before, after):
             emit(Event.DEVICE_SHARED, staff=staff)
+
+    async def _tell_of_new(self, staff: StaffId, seen: list[Sighting], now: Instant) -> None:
+        """Of the devices that the store does not know; another process may have told meanwhile."""
+        if self._came is None:
+            return
+        kept = await self._documents.get(Kind.DEVICE, staff, now)
+        known = NOTHING if kept is None else parse_record(kept.value)
+        for one in seen:
+            if one.device is not None and one.device not in known.devices:
+                await self._came(staff, one.device, one.app, now)
 
     def _trace(self, staff: StaffId, device: DeviceId | None) -> _Trace:
         """What was seen of a device; the one that came last stands last."""

@@ -13,11 +13,14 @@ from pathlib import Path
 
 from gateway.backends.issuer_keys import IssuerKeys, Tell
 from gateway.backends.jwks_fetch import JwksAddress
+from gateway.backends.oidc_provider import OidcProvider
 from gateway.backends.policy_folder import read_owned
 from gateway.domain.finding import Finding, Place, PolicyError
 from gateway.foreign import ForeignIssuer
 from gateway.identity.claims import ClaimNames, require_usable
 from gateway.identity.keys import KeyTable, parse_jwks
+from gateway.identity.oidc import Client
+from gateway.oidc import SignInProvider
 from gateway.ports import Clock, KeySet
 from gateway.settings import ForeignTokens, Settings
 from gateway.texts.encoding import decode
@@ -46,10 +49,12 @@ class Issuers:
 
     Attributes:
         fetched: those keys that are fetched, to be started and stopped.
+        signing_in: those of them at which people sign in.
     """
 
     all: tuple[ForeignIssuer, ...]
     fetched: tuple[IssuerKeys, ...]
+    signing_in: tuple[SignInProvider, ...] = ()
 
     async def start(self) -> None:
         """Look at every key set once, side by side, and go on looking."""
@@ -74,11 +79,14 @@ def read_issuers(settings: Settings, base: Path, *, clock: Clock, tell: Tell) ->
     """
     found: list[ForeignIssuer] = []
     fetched: list[IssuerKeys] = []
+    signing_in: list[SignInProvider] = []
     findings: list[Finding] = []
     for number, one in enumerate(settings.tokens.issuers, start=1):
         try:
             keys = _keys(one, base, clock, tell)
-            found.append(_issuer(one, keys, settings.tokens.leeway_seconds))
+            issuer = _issuer(one, keys, settings.tokens.leeway_seconds)
+            found.append(issuer)
+            signing_in += _signing_in(one, issuer, base, clock)
         except PolicyError as error:
             findings += error.findings
         except ValueError as error:
@@ -88,7 +96,22 @@ def read_issuers(settings: Settings, base: Path, *, clock: Clock, tell: Tell) ->
             fetched += [keys] if isinstance(keys, IssuerKeys) else []
     if findings:
         raise PolicyError(findings)
-    return Issuers(all=tuple(found), fetched=tuple(fetched))
+    return Issuers(all=tuple(found), fetched=tuple(fetched), signing_in=tuple(signing_in))
+
+
+def _signing_in(
+    one: ForeignTokens, issuer: ForeignIssuer, base: Path, clock: Clock
+) -> list[SignInProvider]:
+    if not one.sign_in or one.client_id is None:
+        return []
+    file = one.client_secret_file
+    secret = None if file is None else decode(read_owned(base / file, ""), file).strip()
+    if secret is not None and not (secret and secret.isascii() and secret.isprintable()):
+        raise ValueError("`client_secret_file` holds no secret: one line of plain ASCII")
+    asked = OidcProvider(one.issuer, tls=_tls(one, base), clock=clock)
+    return [
+        SignInProvider(issuer=issuer, client=Client(id=one.client_id, secret=secret), asked=asked)
+    ]
 
 
 def _issuer(one: ForeignTokens, keys: KeySet, leeway_seconds: int) -> ForeignIssuer:

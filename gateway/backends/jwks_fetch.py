@@ -28,7 +28,6 @@ FETCH_SECONDS = 5.0
 MEDIA_TYPES = frozenset({"application/json", "application/jwk-set+json"})  # RFC 7517 8.5.2
 _OK = 200
 _HEADERS = {
-    "Accept": ", ".join(sorted(MEDIA_TYPES)),
     "Accept-Encoding": "identity",
     "User-Agent": "salon-gateway",
 }
@@ -108,39 +107,74 @@ class JwksAddress:
         Raises:
             FetchError: with what was wrong.
         """
-        connector = TCPConnector(ssl=self._tls, force_close=True)
-        try:
-            async with (
-                ClientSession(
-                    connector=connector,
-                    cookie_jar=DummyCookieJar(),
-                    timeout=ClientTimeout(total=FETCH_SECONDS),
-                    trust_env=False,
-                    auto_decompress=False,
-                ) as session,
-                session.get(self._url, headers=_HEADERS, allow_redirects=False) as answer,
-            ):
-                text = await _whole(answer)
-        except TimeoutError:
-            raise FetchError(Fault.TIMEOUT) from None
-        except (ClientError, OSError, ValueError):
-            raise FetchError(Fault.UNREACHABLE) from None
+        text = await fetch(
+            self._url, tls=self._tls, media_types=MEDIA_TYPES, max_bytes=MAX_JWKS_BYTES
+        )
         try:
             return Published.read(text, self.algorithms)
         except ValueError:
             raise FetchError(Fault.INVALID) from None
 
 
-async def _whole(answer: ClientResponse) -> bytes:
+async def fetch(
+    url: URL,
+    *,
+    tls: ssl.SSLContext,
+    media_types: frozenset[str],
+    max_bytes: int,
+    form: bytes | None = None,
+    authorization: str | None = None,
+) -> bytes:
+    """Ask an issuer once, by the house rules above.
+
+    Args:
+        url: `https://...`, of somebody who may say where we ask.
+        tls: whom to believe that it is that host.
+        media_types: what the answer may be.
+        max_bytes: of the answer.
+        form: what is posted; None = it is a GET.
+        authorization: the header.
+
+    Raises:
+        FetchError: with what was wrong.
+    """
+    headers = {**_HEADERS, "Accept": ", ".join(sorted(media_types))}
+    if form is not None:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    if authorization is not None:
+        headers["Authorization"] = authorization
+    method = "GET" if form is None else "POST"
+    connector = TCPConnector(ssl=tls, force_close=True)
+    try:
+        async with (
+            ClientSession(
+                connector=connector,
+                cookie_jar=DummyCookieJar(),
+                timeout=ClientTimeout(total=FETCH_SECONDS),
+                trust_env=False,
+                auto_decompress=False,
+            ) as session,
+            session.request(
+                method, url, headers=headers, data=form, allow_redirects=False
+            ) as answer,
+        ):
+            return await _whole(answer, media_types, max_bytes)
+    except TimeoutError:
+        raise FetchError(Fault.TIMEOUT) from None
+    except (ClientError, OSError, ValueError):
+        raise FetchError(Fault.UNREACHABLE) from None
+
+
+async def _whole(answer: ClientResponse, media_types: frozenset[str], max_bytes: int) -> bytes:
     if answer.status != _OK:
         raise FetchError(Fault.STATUS)
     codings = answer.headers.getall("Content-Encoding", [])
-    if answer.content_type not in MEDIA_TYPES or any(one.lower() != "identity" for one in codings):
+    if answer.content_type not in media_types or any(one.lower() != "identity" for one in codings):
         raise FetchError(Fault.CONTENT_TYPE)
     text = bytearray()
     async for chunk in answer.content.iter_any():
         text += chunk
-        if len(text) > MAX_JWKS_BYTES:
+        if len(text) > max_bytes:
             _hang_up(answer)
             raise FetchError(Fault.TOO_LARGE)
     return bytes(text)

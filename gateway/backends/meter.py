@@ -212,7 +212,7 @@ BREAK_GLASS = _metric(
 NOTICES = _metric(
     Kind.COUNTER,
     "break_glass_notices_total",
-    "Tries at telling managers of a card outside the window.",
+    "Tries at telling managers of a card outside the window, or of a new device.",
     "way",
     "outcome",
 )

@@ -5,7 +5,8 @@ True here:
   not followed: it is a failure;
 * without TLS nothing leaves this machine: `http:` and plain SMTP are for loopback alone;
 * it takes a bounded time, and of an answer a bounded number of bytes is read;
-* what is told is who, where, which record and until when; never why: a reason may name a client.
+* what is told of a grant is who, where, which record and until when; never why: a reason may
+  name a client. Of a new device: whose, its name, in which app; no address.
 """
 
 import asyncio
@@ -18,14 +19,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
-from typing import Final
+from typing import Final, assert_never
 
 import aiohttp
 
 from gateway.domain.subject import StaffId
 from gateway.domain.time import Instant, from_milliseconds, to_milliseconds
+from gateway.identity.device_notice import DeviceNotice
 from gateway.identity.grant import Notice
-from gateway.telling import NotToldError
+from gateway.telling import NotToldError, Told
 
 SECONDS: Final = 10.0  # of a whole POST, and of each step of a mail
 MAX_MAIL_SECONDS: Final = 25.0  # of a whole mail; less than FIRST_PAUSE_SECONDS
@@ -34,8 +36,29 @@ SIGNATURE = "Salon-Gateway-Signature"
 DELIVERY = "Salon-Gateway-Delivery"
 
 
-def told(notice: Notice) -> Mapping[str, object]:
+def told(notice: Told) -> Mapping[str, object]:
     """What is told, as JSON has it."""
+    match notice:
+        case Notice():
+            return _of_grant(notice)
+        case DeviceNotice():
+            return _of_device(notice)
+        case _:
+            assert_never(notice)
+
+
+def _of_device(notice: DeviceNotice) -> Mapping[str, object]:
+    return {
+        "event": "new_device",
+        "staff": notice.staff,
+        "device": notice.device,
+        "app": notice.app,
+        "seen_at": from_milliseconds(notice.asked).isoformat(),
+        "managers": list(notice.told),
+    }
+
+
+def _of_grant(notice: Notice) -> Mapping[str, object]:
     return {
         "event": "break_glass",
         "grant": notice.grant,
@@ -73,7 +96,7 @@ class Webhook:
     now: Callable[[], Instant]
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Told) -> None:
         """POST it; any 2xx means that it was taken. Raises NotToldError."""
         body = json.dumps(told(notice), ensure_ascii=False).encode()
         seconds = to_milliseconds(self.now()) // 1000
@@ -128,7 +151,7 @@ class Mail:
     password: str | None = field(default=None, repr=False)
     tls: ssl.SSLContext = field(default_factory=ssl.create_default_context, repr=False)
 
-    async def tell(self, notice: Notice) -> None:
+    async def tell(self, notice: Told) -> None:
         """Hand it to the mail server; every address must be taken. Raises NotToldError."""
         to = sorted({self.addresses[StaffId(s)] for s in notice.told if s in self.addresses})
         if not to:
@@ -140,23 +163,15 @@ class Mail:
         except (smtplib.SMTPException, OSError, ValueError) as error:  # TimeoutError is one
             raise NotToldError(type(error).__qualname__) from error
 
-    def _message(self, notice: Notice, to: list[str]) -> EmailMessage:
-        """The mail. Of what is in it nothing was typed by whoever asked."""
+    def _message(self, notice: Told, to: list[str]) -> EmailMessage:
         message = EmailMessage()
-        who, until = notice.staff.removeprefix("staff:"), from_milliseconds(notice.until)
+        subject, text = _words(notice)
         message["From"] = self.sender
         message["To"] = ", ".join(to)
-        message["Subject"] = f"{notice.salon}: {who} opened a card outside the hours"
+        message["Subject"] = subject
         message["Date"] = format_datetime(self.now())
         message["Message-ID"] = make_msgid(idstring=notice.key, domain="salon-gateway.invalid")
-        message.set_content(
-            f"{who} asked for one card outside the opening hours of {notice.salon}.\n\n"
-            f"What:    {notice.resource} {notice.record}\n"
-            f"Until:   {until:%Y-%m-%d %H:%M} UTC\n"
-            f"Number:  {notice.grant}\n\n"
-            "Why they asked stands in the console, under Requests. Please look at it there:\n"
-            "until somebody has, they cannot ask again.\n"
-        )
+        message.set_content(text)
         return message
 
     def _send(self, message: EmailMessage, to: list[str]) -> None:
@@ -175,3 +190,39 @@ class Mail:
             refused = server.send_message(message, from_addr=self.sender, to_addrs=to)
             if refused:
                 raise smtplib.SMTPRecipientsRefused(refused)
+
+
+def _words(notice: Told) -> tuple[str, str]:
+    """Subject and text of a mail. Of what is in them nothing was typed by whoever it is about.
+
+    But for a device's name, which an app may have chosen: 64 letters, digits, `.`, `_` and `-`.
+    """
+    who = notice.staff.removeprefix("staff:")
+    match notice:
+        case Notice():
+            until = from_milliseconds(notice.until)
+            return (
+                f"{notice.salon}: {who} opened a card outside the hours",
+                (
+                    f"{who} asked for one card outside the opening hours of {notice.salon}.\n\n"
+                    f"What:    {notice.resource} {notice.record}\n"
+                    f"Until:   {until:%Y-%m-%d %H:%M} UTC\n"
+                    f"Number:  {notice.grant}\n\n"
+                    "Why they asked stands in the console, under Requests. Please look at it\n"
+                    "there: until somebody has, they cannot ask again.\n"
+                ),
+            )
+        case DeviceNotice():
+            return (
+                f"{who} came with a new device",
+                (
+                    f"{who} signed in with a device that they never came with.\n\n"
+                    f"Device:  {notice.device}\n"
+                    f"App:     {notice.app or '-'}\n"
+                    f"When:    {from_milliseconds(notice.asked):%Y-%m-%d %H:%M} UTC\n\n"
+                    "If it is not theirs, refuse it in the console, under Devices, and give them\n"
+                    "a new password: somebody else has the old one.\n"
+                ),
+            )
+        case _:
+            assert_never(notice)

@@ -15,7 +15,7 @@ House rules
 """
 
 from gateway.backends.redis_memory import DEPTH, NOTED_DEPTH
-from gateway.ports import Kind
+from gateway.ports import DEVICE_FLOOR_DAYS, Kind
 
 KINDS = (Kind.LOCK, *(kind for kind in Kind if kind is not Kind.LOCK))  # locks are KEYS[2]
 HASHES = (*KINDS, "epochs")
@@ -132,7 +132,8 @@ return is(redis.call('HGET', KEYS[1], 'epochs'))
 """
 # ARGV: ..., person, milliseconds now, a word of chance, and a device or nothing. Redis writes
 # numbers with 14 digits, enough for milliseconds until year 5138; one above that comes back in a
-# form that the reader refuses.
+# form that the reader refuses. The devices that go say nothing that the person's floor does not
+# say, now and later, for that one never falls.
 _OPENING = f"""{_SEEN}
 local hash, staff, now, word, device = KEYS[{EPOCHS}], ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
 local known, person = redis.call('HGET', hash, staff), nil
@@ -140,6 +141,11 @@ if known then
   person = cjson.decode(known)
   if type(person) ~= 'table' or person.staff ~= staff then
     return redis.error_reply('ERR the value is not of this person')
+  end
+  for name, own in pairs(person.devices) do
+    if own.floor <= person.floor and own.changed_at < now - {DEVICE_FLOOR_DAYS * 86_400_000} then
+      person.devices[name] = nil
+    end
   end
 end
 local function begin(at)

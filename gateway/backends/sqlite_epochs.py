@@ -11,7 +11,7 @@ from pathlib import Path
 from gateway.backends.sqlite_file import LIST_SECONDS, READ_SECONDS, Form, SqliteFile, count
 from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import Instant, from_milliseconds, to_milliseconds
-from gateway.ports import EpochRow
+from gateway.ports import DEVICE_FLOOR_DAYS, EpochRow
 
 SCHEMA = """
 CREATE TABLE person (
@@ -58,6 +58,13 @@ REVOKE_DEVICE = """
 INSERT INTO device SELECT staff, :device, counter, :now FROM person WHERE staff = :staff
 ON CONFLICT (staff, device) DO UPDATE SET floor = excluded.floor, changed_at = :now
 """
+# First in each write. What goes says nothing that the person's floor does not say, now and later,
+# for that one never falls.
+FORGET_DEVICES = """
+DELETE FROM device WHERE staff = :staff AND changed_at < :now - :kept
+AND floor <= (SELECT floor FROM person WHERE staff = :staff)
+"""
+KEPT_MILLISECONDS = DEVICE_FLOOR_DAYS * 86_400_000
 COUNTER = "SELECT counter FROM person WHERE staff = :staff"
 ROWS = """
 SELECT staff, device, floor, changed_at FROM (
@@ -140,6 +147,7 @@ class SqliteEpochs:
         """One transaction; returns the person's counter at its end."""
 
         def write(connection: sqlite3.Connection) -> int:
+            connection.execute(FORGET_DEVICES, {**values, "kept": KEPT_MILLISECONDS})
             for statement in statements:
                 connection.execute(statement, values)
             (counter,) = connection.execute(COUNTER, values).fetchone()

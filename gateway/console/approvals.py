@@ -37,6 +37,7 @@ class Listed:
     Attributes:
         bare: the person's id without `staff:`.
         name: the person's.
+        state: one that waits but is `listed` comes in, so it counts as known.
         listed: on the roster's `approved_devices`.
         by: who approved or refused it, by name; None = nobody did, or nobody of the roster.
         shared: it was used in two places at once lately.
@@ -149,14 +150,15 @@ def _listed(
         State.REFUSED: {Act.REFUSE_DEVICE},
     }.get(device.state, set())
     shared = None if device.shared is None else from_milliseconds(device.shared)
+    on_list = name in person.member.approved_devices
     return Listed(
         bare=person.member.staff.removeprefix("staff:"),
         name=person.member.name,
         device=name,
         label=device.label,
         app=device.app,
-        state=device.state,
-        listed=name in person.member.approved_devices,
+        state=State.KNOWN if on_list and device.state is State.WAITING else device.state,
+        listed=on_list,
         first=from_milliseconds(device.first).astimezone(zone),
         last=device.last_seen.astimezone(zone),
         now=now.astimezone(zone),

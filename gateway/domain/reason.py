@@ -101,6 +101,7 @@ class Cause(StrEnum):
     SESSION_UNKNOWN = "session_unknown"  # the state store does not know this person
     WRONG_PASSWORD = "wrong_password"  # noqa: S105  # a name, not a secret
     WRONG_CODE = "wrong_code"  # the password was right, the second factor was not
+    PROVIDER_REFUSED = "provider_refused"  # or it could not be asked: no sign-in there
     NO_ACCOUNT = "no_account"  # somebody tried to sign in with a name that nobody has
 
     # Behind one `no_such_record`:

@@ -32,6 +32,7 @@ from gateway.domain.subject import DeviceId, Role, StaffId, device_id, is_name, 
 from gateway.domain.time import Instant, from_milliseconds, to_milliseconds
 from gateway.identity.compact import (
     MAX_TOKEN_CHARS,
+    TYPES,
     Unverified,
     parse_compact,
     parse_object,
@@ -190,6 +191,9 @@ def verify_foreign(token: str, policy: TokenPolicy, now: Instant) -> ForeignClai
         RequestError: UNAUTHENTICATED with the first cause found. Nothing else is raised.
     """
     signed, payload, expires_at = _verified(token, policy, now)
+    # RFC 8417 2.2: it tells of something that happened (a logout, say) and is for no access.
+    if "events" in payload:
+        refuse(Cause.CLAIM_INVALID)
     try:
         named_by, session = _session(payload, signed)
         return ForeignClaims(
@@ -202,11 +206,24 @@ def verify_foreign(token: str, policy: TokenPolicy, now: Instant) -> ForeignClai
         refuse(Cause.CLAIM_INVALID)
 
 
+def verify_payload(
+    token: str, policy: TokenPolicy, now: Instant, *, types: frozenset[str]
+) -> dict[str, Any]:
+    """Check a token of another kind (`typ`), and give all it says, to be read by its kind.
+
+    It is by this issuer, for us, and in force now. It lets nobody in.
+
+    Raises:
+        RequestError: UNAUTHENTICATED with the first cause found. Nothing else is raised.
+    """
+    return _verified(token, policy, now, types)[1]
+
+
 def _verified(
-    token: str, policy: TokenPolicy, now: Instant
+    token: str, policy: TokenPolicy, now: Instant, types: frozenset[str] = TYPES
 ) -> tuple[bytes, dict[str, Any], Instant]:
     """The payload as signed, as read, and its end: of a token by this issuer, for us, now."""
-    outer = parse_compact(token)
+    outer = parse_compact(token, types)
     _require_signature(token, _key_for(outer, policy.keys))
     payload = parse_object(outer.payload)
     _require_text(payload, "iss", policy.issuer, Cause.WRONG_ISSUER)

@@ -25,7 +25,7 @@ _COMPACT = re.compile(r"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]*)", r
 _REFUSED_HEADERS = frozenset({"crit", "b64", "zip", "enc", "cty"})
 
 # RFC 8725 3.11: a logout token or a DPoP proof of the same issuer is no access token.
-_TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
+TYPES = frozenset({"jwt", "at+jwt", "application/jwt", "application/at+jwt"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,8 +47,10 @@ def refuse(cause: Cause) -> Never:
     raise RequestError(Reason.UNAUTHENTICATED, cause=cause)
 
 
-def parse_compact(token: str) -> Unverified:
+def parse_compact(token: str, types: frozenset[str] = TYPES) -> Unverified:
     """Read a JWS in compact form (RFC 7515 7.1) strictly.
+
+    `types`: what its `typ` may be, in lower case.
 
     Raises:
         RequestError: UNAUTHENTICATED, with TOKEN_MALFORMED as cause.
@@ -64,7 +66,7 @@ def parse_compact(token: str) -> Unverified:
         refuse(Cause.TOKEN_MALFORMED)
     members = parse_object(header)
     alg, kid, typ = members.get("alg"), members.get("kid"), members.get("typ", "JWT")
-    if not isinstance(alg, str) or not isinstance(typ, str) or typ.lower() not in _TYPES:
+    if not isinstance(alg, str) or not isinstance(typ, str) or typ.lower() not in types:
         refuse(Cause.TOKEN_MALFORMED)
     # `kid: null` is not an absent `kid`: an issuer that writes it is broken.
     if "kid" in members and not isinstance(kid, str):

@@ -29,7 +29,7 @@ from gateway.domain.reason import Cause
 from gateway.domain.subject import DeviceId, device_id, staff_id
 from gateway.domain.time import Instant, from_milliseconds, to_milliseconds
 from gateway.identity.claims import MAX_EPOCH, MAX_SECONDS, Claims, ForeignClaims, SessionName
-from gateway.identity.compact import MAX_TOKEN_CHARS, parse_compact, parse_object, refuse
+from gateway.identity.compact import MAX_TOKEN_CHARS, TYPES, parse_compact, parse_object, refuse
 
 MIN_KEY_BYTES = 32  # RFC 2104 3: not less than the hash's output
 REMEMBERED = timedelta(days=30)
@@ -54,7 +54,7 @@ class Seen(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     expires_at: int
 
 
-def issuer_named(token: str) -> str | None:
+def issuer_named(token: str, types: frozenset[str] = TYPES) -> str | None:
     """Which issuer a token says it is of. Nothing of it is verified.
 
     To choose under whose keys it is verified, where the same name is asked for again, and for
@@ -63,19 +63,19 @@ def issuer_named(token: str) -> str | None:
     if len(token) > MAX_TOKEN_CHARS:
         return None
     try:
-        named = parse_object(parse_compact(token).payload).get("iss")
+        named = parse_object(parse_compact(token, types).payload).get("iss")
     except RequestError:
         return None
     return named if isinstance(named, str) else None
 
 
-def session_key(secret: bytes, issuer: str, named_by: SessionName, session: str) -> str:
+def session_key(secret: bytes, issuer: str, named_by: str, session: str) -> str:
     """The document's key: HMAC-SHA-256 in hex, of parts that cannot run into each other.
 
     Args:
         secret: MIN_KEY_BYTES or more, of the gateway alone.
         issuer: whose session it is; two of them may give the same name.
-        named_by: a `sid` is never taken for a `jti`.
+        named_by: a SessionName (a `sid` is never taken for a `jti`), or what else it names.
         session: the name.
 
     Raises:
@@ -84,7 +84,7 @@ def session_key(secret: bytes, issuer: str, named_by: SessionName, session: str)
     if len(secret) < MIN_KEY_BYTES:
         raise ValueError(f"the key of sessions has {MIN_KEY_BYTES} bytes or more")
     digest = hmac.new(secret, digestmod=hashlib.sha256)
-    for part in (_DOMAIN, issuer.encode(), named_by.value.encode(), session.encode()):
+    for part in (_DOMAIN, issuer.encode(), named_by.encode(), session.encode()):
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 

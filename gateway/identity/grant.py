@@ -281,7 +281,7 @@ def notice_of(grant: Grant, to: str) -> Notice:
 # -- as documents -------------------------------------------------------------------------
 
 
-def render(document: Grant | Notice) -> bytes:
+def render(document: msgspec.Struct) -> bytes:
     """The one form in which it is kept."""
     return _ENCODER.encode(document)
 

@@ -1,6 +1,6 @@
 """The gateway's own tokens, for people who sign in here: signed with the shared secret."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Self
 
@@ -47,6 +47,14 @@ class Issuer:
             Claims(staff=staff, device=device, epoch=epoch, app=None, roles=None, expires_at=now),
             now,
         )
+
+    def on_behalf(self, claims: Claims, device: DeviceId, epoch: int, now: Instant) -> str:
+        """The token of somebody whom another issuer's token names: not a role more than that.
+
+        Raises:
+            ValueError: it narrows their roles, and ours have no claim that could.
+        """
+        return self._issue(replace(claims, device=device, epoch=epoch), now)
 
     def next(self, claims: Claims, now: Instant) -> str:
         """The same once more, for another life: same epoch, and not a role more."""

@@ -89,7 +89,8 @@ def break_glass_address(record: str) -> str:
 def _way_in(inbound: Inbound) -> str:
     """The sign-in, and back from there to what was asked for."""
     target = linked_target(inbound.target)
-    if target is None or len(target.wire) > MAX_WAY_BACK:
+    # An address of our own is no way back, and may hold what a provider has sent.
+    if target is None or target.segments[:1] == (RESERVED,) or len(target.wire) > MAX_WAY_BACK:
         return SIGN_IN
     return f"{SIGN_IN}?next={quote(target.wire, safe='')}"
 

@@ -6,6 +6,7 @@
     POST       /_salon/code       the code of a second factor, after the right password
     GET, POST  /_salon/second-factor  name and password -> a key for an authenticator app
     POST       /_salon/set-up     the first code of that key: it counts from now on
+    ...        /_salon/oidc/...   the same at an identity provider (`oidc.py`)
     POST       /_salon/renew      a session past half of its life -> a new one
 
 True here:
@@ -51,15 +52,23 @@ from gateway.identity.totp import otpauth_uri, write_secret
 from gateway.mapping.guard import Guarded, guard
 from gateway.mapping.hygiene import private_headers
 from gateway.mapping.pattern import RESERVED
-from gateway.mapping.target import canonical, linked_target
+from gateway.mapping.target import canonical
 from gateway.mapping.websocket import require_no_upgrade
 from gateway.ports import Clock, EpochStore, Labels, Meter
 from gateway.proxy import negotiate
+from gateway.proxy.oidc import OidcSignIn
 from gateway.proxy.refusals import render
+from gateway.proxy.signin_answers import (
+    HOME,
+    PLAIN,
+    SEE_OTHER,
+    cookie_line,
+    device_line,
+    way_on,
+)
 from gateway.proxy.signin_forms import (
     CHANGE,
     CODE,
-    DEVICE_COOKIE,
     SECOND,
     SIGN_IN,
     Sent,
@@ -71,15 +80,7 @@ from gateway.proxy.signin_forms import (
 from gateway.proxy.signin_pages import NOTHING, WORDS, Page, Second, page, weak_lines
 
 PREFIX = f"/{RESERVED}"
-HOME = "/"
-SEE_OTHER = 303  # RFC 9110 15.4.4
 NO_CONTENT = 204
-DEVICE_DAYS = 400  # browsers keep no cookie longer (RFC 6265bis 5.5)
-_PLAIN: Headers = (
-    ("Cache-Control", "no-store"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("Referrer-Policy", "same-origin"),
-)
 Handler = Callable[[Guarded, CanonicalTarget, BodySource], Awaitable[Outcome]]
 
 
@@ -91,6 +92,7 @@ class SignIn:
         cookie: the name of the one that carries a session; `__Host-...`.
         device_key: of device cookies.
         new_id: a number for a refusal.
+        elsewhere: signing in at identity providers; None = nobody does.
     """
 
     accounts: Accounts
@@ -102,6 +104,7 @@ class SignIn:
     cookie: str
     device_key: bytes
     new_id: Callable[[], str]
+    elsewhere: OidcSignIn | None = None
 
     async def answer(self, inbound: Inbound, body: BodySource) -> Outcome | None:
         """Answer a request; None = it is none of ours. Never raises, except when cancelled."""
@@ -132,6 +135,8 @@ class SignIn:
         opened = inbound.method == "GET" and inbound.values("sec-fetch-dest") == ("document",)
         if not opened or inbound.values("authorization"):  # what is fetched, and programs
             return answer
+        if _sets(answer, self.cookie):  # they have just signed in: an older session ends there
+            return answer
         try:
             token = await self._next_token(inbound)
         except GatewayError:  # it goes on to its end
@@ -144,6 +149,8 @@ class SignIn:
 
     def _handler(self, guarded: Guarded, target: CanonicalTarget) -> Handler:
         require_no_upgrade(guarded)
+        if self.elsewhere is not None and target.segments[1:2] == ("oidc",):
+            return self.elsewhere.answer
         method = "GET" if guarded.method == "HEAD" else guarded.method
         asked = None if target.slash else (method, *target.segments[1:])
         if target.query and asked != ("GET", "sign-in"):
@@ -184,7 +191,12 @@ class SignIn:
                 pass
             case _:
                 raise RequestError(Reason.UNKNOWN_PARAMETER, "only `next` may be asked here")
-        return page(Page.SIGN_IN, _language(guarded), next_page=_next_page(wanted))
+        return page(
+            Page.SIGN_IN,
+            _language(guarded),
+            next_page=way_on(wanted),
+            elsewhere=self._links(way_on(wanted)),
+        )
 
     async def _show_password(
         self, guarded: Guarded, _: CanonicalTarget, __: BodySource
@@ -262,7 +274,7 @@ class SignIn:
         return page(
             Page.RECOVERY,
             _language(guarded),
-            next_page=_next_page(sent.next),
+            next_page=way_on(sent.next),
             second=Second(recovery=found.recovery),
             headers=tuple(one for one in begun.headers if one[0] == "Set-Cookie"),
         )
@@ -281,18 +293,18 @@ class SignIn:
         else:
             await self.accounts.sign_out(claims.staff, claims.device, peer=self._peer(guarded))
         if not browser:
-            return Answer(status=NO_CONTENT, headers=_PLAIN)
+            return Answer(status=NO_CONTENT, headers=PLAIN)
         to = ("Location", f"{PREFIX}/{Page.SIGN_IN}")
-        return Answer(status=SEE_OTHER, headers=(*_PLAIN, to, _cookie(self.cookie, "", 0)))
+        return Answer(status=SEE_OTHER, headers=(*PLAIN, to, cookie_line(self.cookie, "", 0)))
 
     async def _renew(self, guarded: Guarded, _: CanonicalTarget, body: BodySource) -> Outcome:
         await require_empty(body)
         token = await self._next_token(guarded)
         if token is None:
-            return Answer(status=NO_CONTENT, headers=_PLAIN)
+            return Answer(status=NO_CONTENT, headers=PLAIN)
         if guarded.values("authorization"):
             return self._told({"token": token})
-        return Answer(status=NO_CONTENT, headers=(*_PLAIN, self._session(token)))
+        return Answer(status=NO_CONTENT, headers=(*PLAIN, self._session(token)))
 
     # -- who --------------------------------------------------------------------------------
 
@@ -357,11 +369,11 @@ class SignIn:
     # -- what they get ----------------------------------------------------------------------
 
     def _session(self, token: str) -> tuple[str, str]:
-        return _cookie(self.cookie, token, self.issuer.lifetime_seconds)
+        return cookie_line(self.cookie, token, self.issuer.lifetime_seconds)
 
     def _named(self, device: DeviceId) -> tuple[str, str]:
         """The cookie by which a device is known again; it lets nobody in."""
-        return _cookie(DEVICE_COOKIE, write_device(device, self.device_key), DEVICE_DAYS * 86_400)
+        return device_line(device, self.device_key)
 
     def _told(self, members: Mapping[str, object]) -> Answer:
         """A bearer token for a program (RFC 6749 5.1)."""
@@ -393,9 +405,9 @@ class SignIn:
         if not sent.form:
             device = write_device(found.device, self.device_key)
             return self._told({"token": token, "device": device, **besides})
-        to = ("Location", _next_page(sent.next))
+        to = ("Location", way_on(sent.next))
         kept = self._named(found.device)
-        return Answer(status=SEE_OTHER, headers=(*_PLAIN, to, self._session(token), kept))
+        return Answer(status=SEE_OTHER, headers=(*PLAIN, to, self._session(token), kept))
 
     def _halfway(self, guarded: Guarded, sent: Sent, half: Half, *, must: bool) -> Answer:
         """The password was right; now the code, or the key that they want or must set up."""
@@ -406,7 +418,7 @@ class SignIn:
             return page(
                 Page.CODE if half.step is Step.CODE else Page.SET_UP,
                 _language(guarded),
-                next_page=_next_page(sent.next),
+                next_page=way_on(sent.next),
                 wrong=(words.required,) if must else (),
                 second=second,
                 headers=(self._named(half.device),),
@@ -476,11 +488,15 @@ class SignIn:
             _language(guarded),
             status=STATUS[reason],
             name=sent.name,
-            next_page=_next_page(sent.next),
+            next_page=way_on(sent.next),
             wrong=lines,
             second=second,
             headers=headers,
+            elsewhere=self._links(way_on(sent.next)) if which is Page.SIGN_IN else (),
         )
+
+    def _links(self, next_page: str) -> tuple[tuple[str, str], ...]:
+        return () if self.elsewhere is None else self.elsewhere.links(next_page)
 
     def _refusal(self, guarded: Guarded, error: GatewayError) -> Outcome:
         """A refusal; as a page where a browser sent a form."""
@@ -510,23 +526,15 @@ class SignIn:
 
 
 def _json(members: Mapping[str, object]) -> Answer:
-    headers = (("Content-Type", "application/json"), *_PLAIN)
+    headers = (("Content-Type", "application/json"), *PLAIN)
     return Answer(status=200, headers=headers, body=msgspec.json.encode(members))
+
+
+def _sets(answer: Answer, cookie: str) -> bool:
+    return any(
+        name == "Set-Cookie" and value.startswith(f"{cookie}=") for name, value in answer.headers
+    )
 
 
 def _language(inbound: Inbound) -> negotiate.Language:
     return negotiate.language(inbound.values("accept-language"))
-
-
-def _next_page(wanted: str) -> str:
-    """Where to go after signing in: an address of the CRM's on this host, or its first page."""
-    target = linked_target(wanted)
-    if target is None or target.segments[:1] == (RESERVED,):
-        return HOME
-    return target.wire
-
-
-def _cookie(name: str, value: str, seconds: int) -> tuple[str, str]:
-    """A cookie of this host alone (`__Host-`), over TLS alone, that no script reads."""
-    attributes = f"Path=/; Max-Age={seconds}; Secure; HttpOnly; SameSite=Lax"
-    return "Set-Cookie", f"{name}={value}; {attributes}"

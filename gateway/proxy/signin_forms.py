@@ -130,6 +130,28 @@ def require_own_form(inbound: Inbound, own_origins: frozenset[str]) -> None:
         raise RequestError(Reason.ORIGIN_REFUSED, "this form is not of a page of this address")
 
 
+async def read_servers_form(
+    inbound: Inbound, body: BodySource, *, max_bytes: int
+) -> dict[str, str]:
+    """A form that a server sends; it counts by what is signed in it, not by where it is from.
+
+    Raises:
+        RequestError: CONTENT_TYPE_REFUSED, BODY_TOO_LARGE, BODY_TIMEOUT or BODY_INVALID.
+    """
+    if not is_form(inbound):
+        raise RequestError(Reason.CONTENT_TYPE_REFUSED, f"send `{FORM}`")
+    return _form(await body.read(max_bytes))
+
+
+def shown_device(inbound: Inbound, key: bytes) -> DeviceId | None:
+    """Which device a browser has shown that we named; None = none.
+
+    Raises:
+        RequestError: UNAUTHENTICATED where two devices are named.
+    """
+    return read_device(found_at(inbound, _DEVICE) or "", key)
+
+
 async def require_empty(body: BodySource) -> None:
     """Nothing is sent along. Raises RequestError BODY_INVALID or BODY_TOO_LARGE."""
     if await body.read(MAX_BODY_BYTES):

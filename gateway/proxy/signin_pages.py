@@ -80,6 +80,7 @@ class Words(Strict):
     open_app: str
     key: str
     picture: str
+    elsewhere: str
     recovery: str
     recovery_why: str
 
@@ -204,6 +205,7 @@ def page(
     wrong: tuple[str, ...] = (),
     second: Second = NOTHING,
     headers: Headers = (),
+    elsewhere: tuple[tuple[str, str], ...] = (),
 ) -> Answer:
     """One page.
 
@@ -216,6 +218,7 @@ def page(
         wrong: what is wrong, in their language.
         second: what it says of a second factor.
         headers: further ones.
+        elsewhere: of other places to sign in at: a name, and an address of ours.
     """
     words = WORDS[language]
     text = _PAGE.render(
@@ -227,6 +230,7 @@ def page(
         next=next_page,
         wrong=wrong,
         second=second,
+        elsewhere=elsewhere,
     )
     return Answer(
         status=status,

@@ -114,8 +114,8 @@ async def open_salon():
         meter=salon.meter,
         new_request_id=world.accounts.new_id,
         locks=MemoryLocks(),
-            lockdown=MemoryLockdown(),
-            devices=MemoryDevices(),
+        lockdown=MemoryLockdown(),
+        devices=MemoryDevices(),
     )
     accounts = Accounts(
         documents=world.documents,

@@ -32,6 +32,7 @@ from gateway.backends.state import parse_redis
 from gateway.domain.errors import StateUnavailableError
 from gateway.domain.subject import DeviceId, StaffId
 from gateway.ports import Kind
+from tests.bench import at_once
 from tests.bench.machine import machine
 from tests.oracles.redis_process import RedisProcess
 
@@ -46,7 +47,7 @@ GIVE_UP_SECONDS = 15.0
 INTRO = """\
 # What a failing Redis does to a salon
 
-Written by `python -m tests.bench.chaos` (three minutes); do not edit it by hand. Eight people ask
+Written by `python -m tests.bench.chaos` (four minutes); do not edit it by hand. Eight people ask
 all the time whether their session is current and whether they are locked, through what stands
 between a request and a real Redis. One of them was logged out and one is locked: each time one of
 those two was let in would be a *wrong allow*. A refusal is to come within 250 ms, and everybody
@@ -250,4 +251,6 @@ def _now() -> datetime:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(asyncio.run(run(int(sys.argv[1]) if len(sys.argv) > 1 else 20))), "utf-8")
+    number = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    both = page(asyncio.run(run(number))), at_once.page(asyncio.run(at_once.run(number)))
+    PAGE.write_text("\n".join(both), "utf-8")

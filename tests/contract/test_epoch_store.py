@@ -30,6 +30,7 @@ MEI, KEN = StaffId("staff:mei"), StaffId("staff:ken")
 PHONE, TABLET = DeviceId("phone-1"), DeviceId("tablet-1")
 NOON = from_milliseconds(1_795_000_000_000)
 FRESH = count()
+YEARS = 400 * 86_400_000  # milliseconds after which a device may be forgotten
 
 
 def later(milliseconds, moment=NOON):
@@ -367,6 +368,28 @@ async def test_a_name_that_is_no_text_is_refused(kept, store):
     await store.enrol(MEI, PHONE, NOON)  # and the store goes on
 
 
+async def test_a_device_that_says_no_more_than_its_person_goes_after_400_days(store):
+    epoch = await store.enrol(MEI, PHONE, NOON)
+    await store.enrol(MEI, TABLET, later(YEARS))
+    assert {row.device for row in await store.rows()} == {None, PHONE, TABLET}
+    await store.enrol(MEI, None, later(YEARS + 1))
+    assert {row.device for row in await store.rows()} == {None, TABLET}
+    assert await is_current(store, MEI, PHONE, epoch)
+
+
+async def test_a_device_that_was_logged_out_stays_so_however_long_ago(store):
+    old = await store.enrol(MEI, PHONE, NOON)
+    floor = await store.revoke(MEI, PHONE, later(1))
+    for times in range(1, 4):
+        await store.enrol(MEI, TABLET, later(2 * times * YEARS))
+        assert await store.floor(MEI, PHONE) == floor > old
+    # The person was logged out everywhere since: now that says it.
+    floor = await store.revoke(MEI, None, later(8 * YEARS))
+    await store.enrol(MEI, None, later(10 * YEARS))
+    assert PHONE not in {row.device for row in await store.rows()}
+    assert await store.floor(MEI, PHONE) == floor
+
+
 PEOPLE = st.sampled_from([MEI, KEN])
 DEVICES = st.sampled_from([None, PHONE, TABLET])
 STEPS = st.lists(
@@ -376,7 +399,7 @@ STEPS = st.lists(
         ),
         PEOPLE,
         DEVICES,
-        st.integers(-3, 5000),
+        st.integers(-3, 5000) | st.sampled_from([YEARS - 1, YEARS, YEARS + 1]),
     ),
     max_size=25,
 )
@@ -389,6 +412,7 @@ def test_every_store_gives_the_answers_of_the_reference(server, tmp_path_factory
     async def play():
         kept = Kept(kind, tmp_path_factory.getbasetemp(), server)
         store, other, reference = kept.open(), kept.bare(), MemoryEpochs()
+        forgets_nothing = MemoryEpochs(forgets=False)
         await hear(store)
         now = NOON
         try:
@@ -399,16 +423,23 @@ def test_every_store_gives_the_answers_of_the_reference(server, tmp_path_factory
                         await kept.lose()
                     await hear(store)
                     reference.lose_memory()
+                    forgets_nothing.lose_memory()
                 elif verb == "floor":
                     found = await store.floor(staff, device)
                     assert found == await reference.floor(staff, device)
+                    assert found == await forgets_nothing.floor(staff, device)
                 else:
                     write, _, elsewhere = verb.partition(" ")
                     got = await getattr(other if elsewhere else store, write)(staff, device, now)
                     if elsewhere:
                         await hear(store)
                     assert got == await getattr(reference, write)(staff, device, now)
+                    assert got == await getattr(forgets_nothing, write)(staff, device, now)
             assert list(await store.rows()) == await reference.rows()
+            for staff in (MEI, KEN):  # nobody who was refused is current, nor the other way round
+                for device in (None, PHONE, TABLET):
+                    kept_all = await forgets_nothing.floor(staff, device)
+                    assert await store.floor(staff, device) == kept_all
         finally:
             await store.close()
             await other.close()

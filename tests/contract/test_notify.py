@@ -5,6 +5,7 @@ import email
 import email.policy
 import hashlib
 import hmac
+import json
 import ssl
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from aiohttp import web
 from gateway.backends.notify import DELIVERY, MAX_ANSWER_BYTES, SIGNATURE, Mail, Webhook
 from gateway.domain.subject import StaffId
 from gateway.domain.time import from_milliseconds
+from gateway.identity.device_notice import DeviceNotice
 from gateway.identity.grant import Notice
 from gateway.telling import NotToldError
 
@@ -34,6 +36,13 @@ def a_notice(**changes):
         "told": (KEN, HANA), "tries": 1, "due": NOON, "given_up": False,
     }  # fmt: skip
     return Notice(**(whole | changes))
+
+
+def a_new_device(to="webhook"):
+    return DeviceNotice(
+        to=to, staff="staff:mei", device="phone-1", app="phone", asked=NOON, told=(KEN, HANA),
+        tries=1, due=NOON, given_up=False,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +104,21 @@ async def test_what_is_told_is_signed_with_its_time_and_says_no_reason(server_tl
     assert b'"record": "7"' in body
     assert b"reason" not in body
     assert SECRET.decode() not in repr(webhook(1, trusting))
+
+
+async def test_of_a_new_device_it_is_told_whose_it_is_and_in_which_app(server_tls, trusting):
+    async with a_chat(server_tls) as (port, got):
+        await webhook(port, trusting).tell(a_new_device())
+    ((_, _, headers, body),) = got
+    assert headers[DELIVERY] == a_new_device().key
+    assert json.loads(body) == {
+        "event": "new_device",
+        "staff": "staff:mei",
+        "device": "phone-1",
+        "app": "phone",
+        "seen_at": now().isoformat(),
+        "managers": [KEN, HANA],
+    }
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 400, 404, 500])
@@ -214,6 +238,15 @@ async def test_a_mail_goes_to_each_of_them_after_starttls(server_tls, trusting):
     assert message["Subject"] == "aoyama: mei opened a card outside the hours"
     assert "client 7" in message.get_content()
     assert "pa ss" not in repr(mail(1, trusting, password="pa ss"))
+
+
+async def test_a_mail_of_a_new_device_says_what_to_do(server_tls, trusting):
+    post = Post(server_tls)
+    async with a_post(post) as port:
+        await mail(port, trusting).tell(a_new_device("smtp"))
+    message = email.message_from_bytes(post.mails[0][1], policy=email.policy.default)
+    assert message["Subject"] == "mei came with a new device"
+    assert "phone-1" in message.get_content()
 
 
 async def test_a_server_without_starttls_gets_no_mail_and_no_password(trusting):

@@ -209,9 +209,9 @@ class Scene:
         async def run(line: Line) -> Ended:
             while True:
                 status, said = await ask()
-                if status != 200:
-                    # And it stays so, on the same connection.
-                    assert (await ask())[0] != 200
+                if status not in {200, 503}:  # 503: a state store too busy to tell; not a logout
+                    # And nobody gets in again on the same connection.
+                    assert (await ask())[0] != 200, (status, said)
                     return status, said["reason"]
                 line.came()
                 await asyncio.sleep(ASK_SECONDS)

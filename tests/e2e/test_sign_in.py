@@ -137,7 +137,7 @@ def test_a_program_signs_in_with_json_and_the_trail_tells_all_of_it(salon):
     assert wrong.verdict == (401, "unauthenticated")
     acts = [
         (entry["act"], entry.get("staff"), entry.get("whom"), entry.get("reason"))
-        for entry in salon.entries()
+        for entry in salon.acts()
         if entry["phase"] == "act" and "staff:rei" in (entry.get("staff"), entry.get("whom"))
     ]
     assert acts == [

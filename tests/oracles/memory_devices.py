@@ -20,5 +20,5 @@ class MemoryDevices:
             raise StateUnavailableError("the memory store was told to be away")
         return Known(record=self.records.get(staff, NOTHING), began=BEGAN)
 
-    def seen(self, principal, known, peer, now, *, admitted):
+    def seen(self, principal, _known, peer, _now, *, admitted):
         self.came.append((principal.staff, principal.device, peer, admitted))

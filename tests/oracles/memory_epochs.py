@@ -1,7 +1,8 @@
 """Device-session epochs in memory: the rules a second time, slowly, from their text.
 
 For tests that need a store and do not care which. Runs under the same contract suite as
-the real ones. `lose_memory()` is a flush; `away = True` is a store that cannot answer.
+the real ones. `lose_memory()` is a flush; `away = True` is a store that cannot answer;
+`forgets=False` keeps every device for ever.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +17,8 @@ def milliseconds(now):
 
 
 class MemoryEpochs:
-    def __init__(self):
+    def __init__(self, *, forgets=True):
+        self.forgets = forgets
         self.away = False
         self.changed = 0
         self.lose_memory()
@@ -45,9 +47,21 @@ class MemoryEpochs:
         self._must_be_here()
         return self.changed
 
+    def _forget(self, staff, now):
+        """Devices that say nothing which the person does not say, unchanged for 400 days."""
+        if not self.forgets:
+            return
+        for owner, device in list(self.device_floors):
+            days = (milliseconds(now) - milliseconds(self.changes[owner, device])) / 86_400_000
+            says_more = self.device_floors[owner, device] > self.person_floors[owner]
+            if owner == staff and days > 400 and not says_more:
+                del self.device_floors[owner, device]
+                del self.changes[owner, device]
+
     async def enrol(self, staff, device, now):
         self._must_be_here()
         self.changed += 1
+        self._forget(staff, now)
         if staff not in self.counters:
             self.counters[staff] = milliseconds(now)
             self.person_floors[staff] = milliseconds(now)
@@ -60,6 +74,7 @@ class MemoryEpochs:
     async def revoke(self, staff, device, now):
         self._must_be_here()
         self.changed += 1
+        self._forget(staff, now)
         known = staff in self.counters
         issued = self.counters[staff] if known else milliseconds(now)
         # Above every epoch ever issued, and above every epoch that an earlier life of this

@@ -83,7 +83,7 @@ class MemoryUpstream:
     def says(self, status, body, headers=(("Content-Type", "application/json"),)):
         self.status, self.body, self.headers = status, body, tuple(headers)
 
-    async def send(self, clearance, *, method, target, headers, body, length=None):
+    async def send(self, clearance, *, method, target, headers, body, **_length):
         self.happened.append("forwarded")
         self.sent.append((clearance, method, target.wire, headers, body))
         if self.error is not None:

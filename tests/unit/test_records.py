@@ -129,7 +129,7 @@ class Crm:
         self.answers = {}
         self.headers = (("Content-Type", "application/json"), ("X-Total-Count", "120"))
 
-    async def send(self, clearance, *, method, target, headers, body, length=None):
+    async def send(self, clearance, *, method, target, headers, body, **_length):
         assert clearance.by
         self.happened.append(f"{method} {target.wire}")
         self.sent.append((method, target.wire, dict(headers), body))
@@ -378,7 +378,7 @@ async def test_of_a_record_that_a_change_made_somebody_elses_only_the_id_comes_b
     salon = Guarded(MINE)
     salon.crm.answers["/clients/7"] = None
 
-    async def send(clearance, *, method, target, headers, body, length=None):
+    async def send(clearance, *, method, target, headers, body, **_length):
         value = MINE if method == "GET" else MINE | {"last_visit": "2019-01-01"}
         return MemoryAnswer(200, salon.crm.headers, json.dumps(value).encode(), salon.happened)
 

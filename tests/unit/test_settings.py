@@ -75,7 +75,8 @@ def test_a_variable_in_the_file_is_replaced_from_the_environment():
         (LEAST + "networks: {salon: ['::ffff:192.0.2.7']}\n", "as IPv4: `192.0.2.7/32`"),
         (LEAST + "devices: {idle_days: 0}\n", "1 to 3650, or `never`"),
         (LEAST + "devices: {idle_days: 3651}\n", "1 to 3650, or `never`"),
-        (LEAST + "devices: {new: ask}\n", "'allow' or 'wait'"),
+        (LEAST + "devices: {new: ask}\n", "'allow', 'notify' or 'wait'"),
+        (LEAST + "devices: {new: notify}\n", "needs a way to tell managers"),
         (LEAST + "audit: {retention_days: 0}\n", "1 to 36500, or `forever`"),
         (LEAST + "apps: [Phone]\n", "`Phone` is not a name"),
         (LEAST.replace("http://crm.example", "crm.example"), "is not `http://host`"),
@@ -165,6 +166,12 @@ def test_break_glass_is_off_and_on_it_needs_a_way_to_tell_managers():
     settings = read(glass(HOOK.format("https://chat.example/hook"))).break_glass
     assert (settings.minutes, settings.resources) == (20, ("client",))
     assert "kQ9v" not in repr(settings)
+
+
+def test_new_devices_are_told_by_the_same_ways_with_or_without_break_glass():
+    way = f"{{notify: {{{HOOK.format('https://chat.example/hook')}}}}}"
+    settings = read(LEAST + f"break_glass: {way}\ndevices: {{new: notify}}\n")
+    assert (settings.devices.new, settings.break_glass.enabled) == ("notify", False)
 
 
 @pytest.mark.parametrize("minutes", [14, 31, 0])

@@ -1,8 +1,12 @@
 """What was queued is told once, or tried again with growing pauses, or given up after a day."""
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.domain.subject import DeviceId, StaffId
 from gateway.domain.time import from_milliseconds
+from gateway.identity.device_notice import device_notice, parse_device_notice
 from gateway.identity.grant import Grant, notice_of, parse_notice, render
 from gateway.ports import Kind
 from gateway.telling import NotToldError, Teller, pause_seconds
@@ -144,3 +148,34 @@ async def test_a_way_that_gateway_yaml_lost_is_a_failure_not_an_end():
 
 def test_pauses_grow_and_are_bounded():
     assert [pause_seconds(n) for n in (0, 1, 2, 3, 5, 1000)] == [30, 60, 120, 240, 900, 900]
+
+
+async def test_of_a_new_device_it_is_told_from_a_queue_of_its_own_and_nothing_stays():
+    world = World()
+    now = world.clock.now()
+    notice = device_notice(
+        StaffId("staff:mei"),
+        DeviceId("phone-1"),
+        "phone",
+        to="webhook",
+        told=(StaffId("staff:ken"),),
+        now=now,
+    )
+    kind = Kind.DEVICE_NOTICE
+    await world.documents.put(kind, notice.key, render(notice), replaces=None, now=now)
+
+    async def queued():
+        kept = await world.documents.all(kind, world.clock.now())
+        return {key: parse_device_notice(one.value) for key, one in kept.items()}
+
+    teller = replace(
+        world.teller(), kind=kind, parse=parse_device_notice, queued=queued, keeps=False
+    )
+    world.ways["webhook"].works = False
+    await teller.beat()
+    assert [one.tries for one in (await queued()).values()] == [1]
+    world.clock.later(hours=24)
+    await teller.beat()
+    assert await queued() == {}  # given up: the device stands on the list of devices
+    assert world.meter.named("notice")[-1] == ("webhook", "given_up")
+    assert world.ways["webhook"].told == [notice.key] * 2

@@ -333,3 +333,58 @@ async def test_an_address_that_moves_within_its_network_is_one_place():
     world = World()
     await use([(world, "192.0.2.7"), (world, "192.0.2.200")], minutes=12)
     assert (await world.kept())[MEI].devices[PHONE].shared is None
+
+
+# -- who hears of new devices -------------------------------------------------------------
+
+
+class Heard:
+    """Somebody who hears of new devices, and what the store knew of them by then."""
+
+    def __init__(self, world):
+        self.world, self.heard, self.away = world, [], False
+        world.at_hand._came = self.came
+
+    async def came(self, staff, device, app, now):
+        if self.away:
+            raise StateUnavailableError("told to be away")
+        assert now == self.world.now()
+        known = (await self.world.kept()).get(staff, Record(devices={}))
+        self.heard.append((staff, device, app, device in known.devices))
+
+
+async def test_a_new_device_is_told_once_before_it_is_written_down():
+    world = World()
+    heard = Heard(world)
+    for _ in range(3):
+        await world.come()
+        await world.at_hand.write()
+        world.seconds += SEEN_SECONDS
+    assert heard.heard == [(MEI, PHONE, "phone", False)]
+    await world.come(device=DeviceId("tablet"))
+    await world.at_hand.write()
+    assert [one[1] for one in heard.heard] == [PHONE, "tablet"]
+
+
+async def test_a_device_that_another_process_wrote_down_or_that_has_no_name_is_not_told():
+    world = World()
+    heard = Heard(world)
+    await world.come()
+    await world.come(device=None)
+    await world.write(TOLD)
+    await world.at_hand.write()
+    assert heard.heard == []
+
+
+async def test_what_could_not_be_told_is_not_written_down_and_told_when_they_come_again():
+    world = World()
+    heard = Heard(world)
+    heard.away = True
+    await world.come()
+    await world.at_hand.write()
+    assert await world.kept() == {}
+    heard.away = False
+    await world.come()
+    await world.at_hand.write()
+    assert [one[1] for one in heard.heard] == [PHONE]
+    assert PHONE in (await world.kept())[MEI].devices

@@ -113,3 +113,21 @@ def test_a_key_or_value_nobody_knows_is_a_finding(wrong):
 def test_other_issuers_need_a_secret_to_remember_sessions_under():
     (told,) = findings(settings, an_issuer(), secret=None, jwks="ours.json")
     assert "give a `secret_file`" in told
+
+
+SIGN_IN = {"sign_in": True, "client_id": "us"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sign_in": True}, "client_id"),
+        ({"client_id": "us"}, "sign_in"),
+        ({"client_secret_file": "client"}, "sign_in"),
+        (SIGN_IN | {"issuer": "http://a.example"}, "https"),
+        (SIGN_IN | {"issuer": "https://a.example?x=y"}, "https address"),
+        (SIGN_IN, "`accounts.enabled`"),
+    ],
+)
+def test_signing_in_at_an_issuer_needs_all_that_it_needs(folder, changes, told):
+    assert any(told in one for one in findings(read, folder, an_issuer(**changes)))

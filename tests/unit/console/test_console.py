@@ -786,6 +786,15 @@ async def test_what_waits_for_approval_stands_first_with_two_buttons():
         ]
 
 
+async def test_what_the_staff_list_approves_does_not_wait_and_can_be_refused():
+    async with opened() as (office, port):
+        await came(office, MEI, PHONE)  # on her list, and nobody said anything here
+        page = await (await signed_in(port)).get("/devices")
+        assert SPEECHES["en"].say("devices_waiting", n=0) in page.text
+        assert SPEECHES["en"].say("device_known") in page.text
+        assert "/staff/mei/refuse-device" in [to for to, _ in page.forms()]
+
+
 async def test_an_owner_approves_a_device_and_it_is_entered():
     async with opened() as (office, port):
         await came(office, MEI, TABLET)

@@ -15,6 +15,8 @@ from gateway.domain.resource import Resource
 from gateway.mapping.adapter import parse_adapter
 from gateway.texts.yamltext import parse_yaml
 
+CONDITIONS = sorted(REQUEST_CONDITIONS)
+
 
 def a_text(keys: str) -> str:
     return f"""adapter: demo
@@ -68,7 +70,7 @@ def test_facts_are_comparisons_of_fields_in_the_order_of_the_file():
         ("{'app:phone': stylist is me}", "the name of the fact `app:phone` must be"),
         ("{'role:x': stylist is me}", "the name of the fact `role:x` must be"),
         ("{own: [stylist is me]}", "valid string"),
-        *((f"{{{n}: stylist is me}}", f"`{n}` is a condition") for n in sorted(REQUEST_CONDITIONS)),
+        *((f"{{{n}: stylist is me}}", f"`{n}` is a condition") for n in CONDITIONS),
     ],
 )
 def test_a_fact_that_nobody_could_judge_is_a_finding(facts, message):
