@@ -141,12 +141,12 @@ def test_a_program_signs_in_with_json_and_the_trail_tells_all_of_it(salon):
         if entry["phase"] == "act" and "staff:rei" in (entry.get("staff"), entry.get("whom"))
     ]
     assert acts == [
+        ("set_password", None, "staff:rei", None),  # of the command line: a chain of its own
         ("sign_in_refused", None, "staff:rei", "password_temporary"),
         ("set_password", "staff:rei", "staff:rei", None),
         ("sign_in", "staff:rei", None, None),
         ("sign_out", "staff:rei", None, None),
         ("sign_in_refused", None, "staff:rei", "unauthenticated"),
-        ("set_password", None, "staff:rei", None),  # of the command line: a file of its own
     ]
     command(salon, "audit", "verify")
     assert salon.metric("salon_gateway_unauthenticated_total", cause="wrong_password") >= 1
