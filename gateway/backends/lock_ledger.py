@@ -73,7 +73,7 @@ class LockLedger:
     async def note(
         self, before: View | None, now: View, locks: Sequence[tuple[str, Entry]]
     ) -> bool:
-        """Write down what was seen, durably; False = another process was faster.
+        """Write down what was seen, durably; False = another process noted something else.
 
         Args:
             before: what `read` gave before Redis was asked.
@@ -82,7 +82,10 @@ class LockLedger:
         """
 
         def write(connection: sqlite3.Connection) -> bool:
-            if _view(connection) != before:
+            noted = _view(connection)
+            # The very same may have been noted by another process meanwhile: after a repair all
+            # of them look at once.
+            if noted not in (before, now):
                 return False
             connection.execute(NOTE, (now.generation, now.sequence, now.word, now.noted))
             connection.executemany(NOTE_LOCK, [(key, lock.text) for key, lock in locks])

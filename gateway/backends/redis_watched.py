@@ -37,6 +37,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from random import uniform
 from uuid import uuid4
 
 from gateway.backends.document_form import require_key
@@ -60,7 +61,10 @@ from gateway.ports import Kind
 
 LOOK_SECONDS = 1.0  # of Redis, each time; the ledger has its own bounds
 REPAIR_SECONDS = 5.0
-TRIES = 4  # so often may what is looked at change under a look
+# So often may what is looked at change under a look: while many sign in or are logged out at
+# once, several processes note what they saw, and one of them is first each time.
+TRIES = 16
+PAUSE_SECONDS = 0.01  # at most, before it is tried once more; by chance, or all would meet again
 NOTE_SECONDS = 1.0
 
 _WORD = re.compile(rb"[0-9a-f]{32}")
@@ -249,6 +253,7 @@ class WatchedRedis:
             view = require_memory(remembered, found)
             if await self._note(noted, view, found):
                 return view
+            await asyncio.sleep(uniform(0, PAUSE_SECONDS))  # noqa: S311  # no secret
         raise _unsteady()
 
     async def _note(self, noted: Remembered | None, view: View, found: Found) -> bool:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 from contextlib import AsyncExitStack, closing
 from datetime import timedelta
+from functools import partial
 from itertools import count
 
 import pytest
@@ -106,9 +107,13 @@ class Gateway:
             await asyncio.sleep(0.02)
 
     async def sign_in(self, staff, device=None):
-        return staff, device, await self.epochs.enrol(staff, device, self.clock.now())
+        now = self.clock.now()
+        return staff, device, await told(lambda: self.epochs.enrol(staff, device, now))
 
     async def passes(self, session):
+        return await told(lambda: self._passes(session))
+
+    async def _passes(self, session):
         staff, device, epoch = session
         try:
             admit(staff, await self.at_hand.current())
@@ -150,8 +155,18 @@ async def salon(request, tmp_path):
         await asyncio.gather(*polls, return_exceptions=True)
 
 
+async def told(ask):
+    """What it says in the end: a store that is asked too much at once refuses for a moment."""
+    for _ in range(100):
+        try:
+            return await ask()
+        except StateUnavailableError:
+            await asyncio.sleep(0.01)
+    return await ask()
+
+
 async def start(gateway, contact=""):
-    return await gateway.incidents.start("a lost laptop", contact, by=HANA, peer="-")
+    return await told(lambda: gateway.incidents.start("a lost laptop", contact, by=HANA, peer="-"))
 
 
 async def heard():
@@ -170,7 +185,7 @@ async def test_every_session_ends_everywhere_whosever_clock_gave_it_and_none_com
     assert caught.value.reason is Reason.INCIDENT
     owner = await others[1].sign_in(HANA, PHONE)  # whose clock is behind
     assert await first.passes(owner)
-    ended = await others[2].incidents.end(by=HANA, peer="-")
+    ended = await told(lambda: others[2].incidents.end(by=HANA, peer="-"))
     assert (ended.is_active, ended.ended_by) == (False, HANA)
     await heard()
     for one in salon:
@@ -221,7 +236,7 @@ async def test_of_those_who_sign_in_while_it_begins_nobody_has_a_session_after_i
     over.set()
     await asyncio.gather(*trying)
     assert len(sessions) == began  # nobody came in after it was said to be in force
-    await first.incidents.end(by=None, peer="-")
+    await told(lambda: first.incidents.end(by=None, peer="-"))
     await heard()
     for one in salon:
         assert not any([await one.passes(session) for session in sessions])
@@ -231,7 +246,8 @@ async def test_of_several_who_begin_it_at_once_there_is_one(salon):
     found = await asyncio.gather(*(start(one) for one in salon))
     assert {incident.number for incident in found} == {1}
     assert len({incident.floor for incident in found}) == 1
-    ended = await asyncio.gather(*(one.incidents.end(by=None, peer="-") for one in salon))
+    ends = [partial(one.incidents.end, by=None, peer="-") for one in salon]
+    ended = await asyncio.gather(*map(told, ends))
     assert {incident.is_active for incident in ended} == {False}
     again = await start(salon[1])
     assert (again.number, again.is_active) == (2, True)
@@ -289,15 +305,26 @@ async def test_a_redis_that_lost_its_memory_has_it_again_after_the_repair(salon,
     await heard()
     with pytest.raises(StateUnavailableError):
         await salon[1].incidents.state()
-    await documents.repair()
-    await asyncio.sleep(1.5)  # the others accept it within a second
-    assert await salon[1].incidents.state() == before
+
+    async def repaired():
+        await documents.repair()
+        await asyncio.sleep(1.5)  # the others accept it within a second
+        return await told(salon[1].incidents.state)
+
+    assert await told(repaired) == before  # said again, as its refusal asks, if it is not yet
     assert not await salon[1].passes(session)
 
 
 async def test_the_gauge_follows(salon):
-    await heard()
-    assert [one.meter.active for one in salon] == [False] * GATEWAYS
+    assert await gauges(salon, wanted=False) == [False] * GATEWAYS
     await start(salon[0])
-    await heard()
-    assert [one.meter.active for one in salon] == [True] * GATEWAYS
+    assert await gauges(salon, wanted=True) == [True] * GATEWAYS
+
+
+async def gauges(salon, *, wanted):
+    """What they show in the end: a disk that stalls may let them hear of it late."""
+    for _ in range(50):
+        await heard()
+        if {one.meter.active for one in salon} == {wanted}:
+            break
+    return [one.meter.active for one in salon]
