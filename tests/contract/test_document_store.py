@@ -13,6 +13,7 @@ import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.backends import redis_documents
 from gateway.backends.redis_documents import RedisDocuments
 from gateway.backends.sqlite_documents import SqliteDocuments
 from gateway.backends.state import parse_redis
@@ -454,3 +455,9 @@ def test_every_store_gives_the_answers_of_the_reference(server, tmp_path_factory
                 await store.close()
 
     asyncio.run(play())
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch):
+    """What is told is looked at here, not how fast: a disk may stall while it is written."""
+    monkeypatch.setattr(redis_documents, "READ_SECONDS", 5.0)
